@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The one interface between the Dune kernel module and user space.
+ *
+ * Ids and offsets only, never a kernel pointer. Sizes are fixed, padding is
+ * explicit, every reserved field must be zero (else -EINVAL). The layout is
+ * asserted in dune_abi_check.h; docs/abi.md tells the story.
+ *
+ *   open("/dev/dune")        a fd bound to the caller's mm
+ *   ioctl DUNE_GET_INFO      what this module and CPU offer
+ *   ioctl DUNE_CREATE_VM     makes the fd the mm's one vm (-EBUSY: it has one)
+ *   ioctl DUNE_CREATE_VCPU   returns a vCPU fd owned by the calling thread
+ *   mmap(vcpu fd, 0)         struct dune_vcpu_page
+ *   mmap(vm fd, ...)         struct dune_vm_page, the slot table
+ *   ioctl DUNE_RUN           runs the calling thread in VMX non-root mode
+ *
+ * Every call checks current->mm: a fd inherited by fork or received over a
+ * socket gives -EPERM.
+ */
+#ifndef _UAPI_DUNE_H
+#define _UAPI_DUNE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#include "dune_counters.h"
+
+#define DUNE_API_VERSION	1
+#define DUNE_DEVICE_PATH	"/dev/dune"
+
+/* General registers in hardware encoding order, then what the VMCS holds. */
+struct dune_regs {
+	__u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+	__u64 r8, r9, r10, r11, r12, r13, r14, r15;
+	__u64 rip, rflags;
+};
+
+/* Guest system state. Loaded when DUNE_SYNC_SREGS is set. */
+struct dune_sregs {
+	__u64 cr3;		/* guest physical address of the PML4 */
+	__u64 fs_base;
+	__u64 gs_base;
+	__u64 gdt_base;
+	__u64 idt_base;
+	__u64 tss_base;
+	__u32 gdt_limit;
+	__u32 idt_limit;
+	__u32 tss_limit;
+	__u32 reserved;
+};
+
+/* Fixed guest selectors: the Linux layout, because SYSCALL loads them. */
+#define DUNE_GUEST_CS		0x10
+#define DUNE_GUEST_DS		0x18
+#define DUNE_GUEST_TR		0x40
+
+/* What DUNE_RUN returns (>= 0), also in dune_exit.kind. */
+enum dune_exit_kind {
+	/*
+	 * The guest made a Linux system call. Unless DUNE_RUN_RECORD is set,
+	 * the caller's own user registers are, on return of the ioctl: rdi,
+	 * rsi, rdx, r10, r8, r9 the arguments, rbx the call's number, rbp and
+	 * rsp the guest's, r13 the address of a struct dune_fork_frame when
+	 * the call creates a task and else 0. r12, r14, r15 and rip are kept.
+	 * The next DUNE_RUN's argument is the call's result.
+	 */
+	DUNE_EXIT_SYSCALL	= 0,
+	/* Host work (signal, task work) was pending: just call DUNE_RUN again. */
+	DUNE_EXIT_RETRY		= 1,
+	/* The mm refuses this access: addr, access. Retried on the next run. */
+	DUNE_EXIT_FAULT		= 2,
+	/* The guest asked for its DUNE_RUN caller (DUNE_HC_EXIT). */
+	DUNE_EXIT_HYPERCALL	= 3,
+	/* Triple fault. The vCPU cannot continue unless its state is reset. */
+	DUNE_EXIT_CRASH		= 4,
+	/* VM entry failed; hw_reason and qualification say why. vCPU is dead. */
+	DUNE_EXIT_ENTRY_FAILED	= 5,
+	/* An exit this module does not know. vCPU is dead. */
+	DUNE_EXIT_UNKNOWN	= 6,
+};
+
+/* dune_exit.access */
+#define DUNE_ACCESS_READ	(1u << 0)
+#define DUNE_ACCESS_WRITE	(1u << 1)
+#define DUNE_ACCESS_EXEC	(1u << 2)
+
+/* The neutral exit record: no VMCS encodings but hw_reason. */
+struct dune_exit {
+	__u32 kind;		/* enum dune_exit_kind */
+	__u32 hw_reason;	/* the CPU's exit reason, for messages only */
+	__u64 addr;		/* FAULT: host virtual address */
+	__u64 gpa;		/* FAULT: guest physical address */
+	__u64 qualification;	/* the CPU's exit qualification */
+	__u32 access;		/* FAULT: DUNE_ACCESS_* */
+	__u32 insn_len;		/* bytes, where the CPU gives it */
+	__u64 reserved[3];
+};
+
+/* dune_vcpu_page.sync, set by user space, consumed by the next DUNE_RUN */
+#define DUNE_SYNC_REGS		(1u << 0)	/* rip, rsp, rflags */
+#define DUNE_SYNC_SREGS		(1u << 1)
+
+/* dune_vcpu_page.run_flags, set by user space, read by every DUNE_RUN */
+#define DUNE_RUN_RECORD		(1u << 0)	/* system calls as records only:
+						 * number in regs.rax, result is
+						 * stored there by the caller */
+
+/*
+ * Shared by the module and the owning process, one page per vCPU. General
+ * registers live here always; rip, rsp, rflags are written back on every
+ * return of DUNE_RUN (>= 0). User space may scribble anything: it can only
+ * harm its own guest.
+ */
+struct dune_vcpu_page {
+	struct dune_regs regs;			/* offset 0 */
+	__u32 sync;				/* 144: DUNE_SYNC_* */
+	__u32 run_flags;			/* 148: DUNE_RUN_* */
+	__u64 reserved0[13];			/* 152 */
+	struct dune_sregs sregs;		/* 256 */
+	__u64 reserved1[24];			/* 320 */
+	struct dune_exit exit;			/* 512 */
+	__u64 reserved2[56];			/* 576 */
+	__u64 counters[DUNE_NR_VCPU_COUNTERS];	/* 1024: enum dune_vcpu_counter */
+};
+
+/* Shared read-mostly page of the vm. */
+struct dune_vm_page {
+	__u64 counters[DUNE_NR_VM_COUNTERS];	/* enum dune_vm_counter */
+};
+
+/*
+ * What a task created by clone/clone3/fork/vfork needs to go on after the
+ * call in plain Linux mode. The module stores it 128 bytes below the new
+ * task's stack pointer, ready to be popped, and 'ret $128' ends it.
+ */
+struct dune_fork_frame {
+	__u64 rbx, rbp, r12, r13, r14, r15;
+	__u64 rcx, r11;
+	__u64 rip;
+};
+
+/*
+ * Guest physical space is made of 1 GiB slots, given to 1 GiB regions of host
+ * virtual space on first use and kept for the vm's life. The slot table has
+ * one __u32 for each region below 2^47: DUNE_SLOT_VALID | slot, or 0.
+ */
+#define DUNE_SLOT_SHIFT		30
+#define DUNE_NR_REGIONS		(1u << (47 - DUNE_SLOT_SHIFT))
+#define DUNE_SLOT_VALID		(1u << 31)
+
+/* mmap() offsets of the vm fd; all mappings are shared and not inherited. */
+#define DUNE_MMAP_VM_PAGE	0ul			/* 4096 bytes, read-only */
+#define DUNE_MMAP_SLOT_TABLE	0x100000ul		/* read-only */
+#define DUNE_SLOT_TABLE_SIZE	(DUNE_NR_REGIONS * 4u)	/* bytes */
+#define DUNE_VCPU_PAGE_SIZE	4096u
+
+/*
+ * Hypercalls: VMCALL at CPL 0 with rax = number, rdi = argument, result in
+ * rax (a value or -errno). Any other rax is a Linux system call with the
+ * Linux register convention. VMCALL at CPL > 0 gets #UD.
+ */
+#define DUNE_HC(n)		(0x44554e4500000000ull | (n))
+/*
+ * Leave guest mode: DUNE_RUN does not return; the thread continues in plain
+ * Linux mode with the guest's registers (rdi = 0; rax = 0, after the VMCALL)
+ * or with the struct dune_regs at rdi.
+ */
+#define DUNE_HC_LEAVE		DUNE_HC(1)
+#define DUNE_HC_SLOT		DUNE_HC(2)	/* rdi = address; its region's base GPA */
+#define DUNE_HC_EXIT		DUNE_HC(3)	/* DUNE_RUN returns DUNE_EXIT_HYPERCALL */
+#define DUNE_HC_NOP		DUNE_HC(4)	/* returns 0; the cost of a round trip */
+
+/* dune_info.caps: what the CPU offers and the module uses */
+#define DUNE_CAP_EPT_AD		(1u << 0)
+#define DUNE_CAP_EPT_2M		(1u << 1)
+#define DUNE_CAP_EPT_1G		(1u << 2)
+#define DUNE_CAP_VPID		(1u << 3)
+
+struct dune_info {
+	__u32 api_version;	/* DUNE_API_VERSION */
+	__u32 caps;		/* DUNE_CAP_* */
+	__u32 phys_bits;	/* guest physical address width */
+	__u32 nr_slots;
+	__u32 nr_vcpu_counters;
+	__u32 nr_vm_counters;
+	__u32 max_vcpus;	/* of one vm */
+	__u32 reserved[9];
+};
+
+struct dune_create_vm {
+	__u64 flags;		/* in: 0 */
+	/*
+	 * out: where SYSCALL lands in the guest (the host's LSTAR, which is
+	 * not switched): map the guest's system call entry there.
+	 */
+	__u64 syscall_entry;
+	__u64 reserved[6];	/* in: 0 */
+};
+
+struct dune_create_vcpu {
+	__u64 flags;		/* in: 0 */
+	__u64 reserved[3];	/* in: 0 */
+};
+
+struct dune_slot {
+	__u64 hva;		/* in: any address below 2^47 */
+	__u64 gpa;		/* out: guest physical address of exactly hva */
+};
+
+#define DUNE_IOC_MAGIC		0xD5
+/* vm fd */
+#define DUNE_GET_INFO		_IOR(DUNE_IOC_MAGIC, 0x00, struct dune_info)
+#define DUNE_CREATE_VM		_IOWR(DUNE_IOC_MAGIC, 0x01, struct dune_create_vm)
+#define DUNE_CREATE_VCPU	_IOW(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
+#define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
+/* vCPU fd; argument: result of the last DUNE_EXIT_SYSCALL, else ignored */
+#define DUNE_RUN		_IO(DUNE_IOC_MAGIC, 0x10)
+
+#endif /* _UAPI_DUNE_H */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Every counter, once: X(name, "meaning"). The module, libdune, the tools and
+ * docs/counters.md are made from these two lists. Append only.
+ */
+#ifndef _UAPI_DUNE_COUNTERS_H
+#define _UAPI_DUNE_COUNTERS_H
+
+/* Written by the owning thread only. */
+#define DUNE_VCPU_COUNTERS(X)							\
+	X(runs,		"DUNE_RUN calls")					\
+	X(entries,	"VM entries")						\
+	X(syscalls,	"Linux system calls made by the guest")			\
+	X(hypercalls,	"DUNE_HC_* calls")					\
+	X(ept_faults,	"EPT violations")					\
+	X(ept_installs,	"EPT leaves this thread installed or upgraded")		\
+	X(ept_spurious,	"EPT violations another thread had already resolved")	\
+	X(ept_retries,	"EPT faults restarted because the mm changed meanwhile")\
+	X(ept_refused,	"EPT violations the mm refused (signal follows)")	\
+	X(interrupts,	"exits for host interrupts")				\
+	X(nmis,		"exits for host NMIs")					\
+	X(host_work,	"returns to user mode for signals and task work")	\
+	X(resched,	"reschedules between exit and entry")			\
+	X(cpuid,	"CPUID exits")						\
+	X(msr,		"RDMSR and WRMSR exits")				\
+	X(exceptions,	"exception exits (#DB, #AC, #MC)")			\
+	X(injected,	"exceptions injected into the guest")			\
+	X(reinjected,	"events whose delivery an exit interrupted, redelivered")\
+	X(hlt,		"HLT exits")						\
+	X(other_exits,	"all other exits")					\
+	X(preempted,	"times the thread was scheduled out with its vCPU loaded")\
+	X(migrated,	"times the VMCS moved to another CPU")			\
+	X(invept,	"INVEPT executed before an entry of this vCPU")		\
+	X(invvpid,	"INVVPID executed for this vCPU")			\
+	X(kicked,	"times a flusher kicked this vCPU out of the guest")
+
+/* Written under the vm's EPT lock or atomically. */
+#define DUNE_VM_COUNTERS(X)							\
+	X(vcpus,		"vCPUs alive now")				\
+	X(vcpus_created,	"vCPUs created so far")				\
+	X(slots,		"1 GiB slots in use")				\
+	X(ept_tables,		"EPT table pages now, the root included")	\
+	X(ept_4k,		"4 KiB EPT leaves now")				\
+	X(ept_2m,		"2 MiB EPT leaves now")				\
+	X(ept_1g,		"1 GiB EPT leaves now")				\
+	X(ept_installed,	"EPT leaves installed so far")			\
+	X(ept_removed,		"EPT leaves removed so far")			\
+	X(ept_upgraded,		"EPT leaves given more rights so far")		\
+	X(notifier_calls,	"mmu notifier invalidations")			\
+	X(notifier_hits,	"of those, with something mapped in the range")	\
+	X(flushes,		"EPT TLB shootdowns")				\
+	X(kicks,		"vCPUs kicked out of the guest by shootdowns")
+
+#define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
+#define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,
+
+enum dune_vcpu_counter {
+	DUNE_VCPU_COUNTERS(DUNE_COUNTER_ENUM_VCPU)
+	DUNE_NR_VCPU_COUNTERS
+};
+
+enum dune_vm_counter {
+	DUNE_VM_COUNTERS(DUNE_COUNTER_ENUM_VM)
+	DUNE_NR_VM_COUNTERS
+};
+
+#endif /* _UAPI_DUNE_COUNTERS_H */
