@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+// The project's Bochs instrumentation: hooks the emulator's core calls.
+// Hooks not used here are empty, so they cost nothing.
+#ifndef DUNE_INSTRUMENT_H
+#define DUNE_INSTRUMENT_H
+
+#if BX_INSTRUMENTATION
+
+#define EMUCOUNT_IN_EMULATOR
+#include "emucount.h"
+
+class bxInstruction_c;
+class BX_CPU_C;
+struct cpuid_function_t;
+
+extern Bit64u emu_counts[EMUCOUNT_MAX_CPUS][EMU_NR];
+
+// Count one event on the CPU whose code is running.
+#define EMU_COUNT(cpu_id, what) (emu_counts[cpu_id][EMU_##what]++)
+
+void emu_initialize(unsigned cpu);
+void emu_tlb_cntrl(unsigned cpu, unsigned what);
+void emu_vmexit(unsigned cpu, Bit32u reason);
+bool emu_rdpmc(BX_CPU_C *cpu);
+void emu_cpuid(unsigned cpu, Bit32u leaf, struct cpuid_function_t *out);
+bool emu_console(unsigned port, Bit8u byte);
+
+// hostchan.cc
+Bit64s emu_hostcall(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
+void emu_channel_init(void);
+void emu_channel_poll(void);
+bool emu_console_write(Bit8u byte);
+// hangdump.cc
+void emu_hangdump_init(void);
+void emu_hangdump_poll(void);
+
+#define BX_INSTR_INIT_ENV()
+#define BX_INSTR_EXIT_ENV()
+#define BX_INSTR_INITIALIZE(cpu_id)      emu_initialize(cpu_id)
+#define BX_INSTR_EXIT(cpu_id)
+#define BX_INSTR_RESET(cpu_id, type)
+#define BX_INSTR_HLT(cpu_id)             EMU_COUNT(cpu_id, HLT)
+#define BX_INSTR_MWAIT(cpu_id, addr, len, flags)
+#define BX_INSTR_DEBUG_PROMPT()
+#define BX_INSTR_DEBUG_CMD(cmd)
+#define BX_INSTR_CNEAR_BRANCH_TAKEN(cpu_id, branch_eip, new_eip)
+#define BX_INSTR_CNEAR_BRANCH_NOT_TAKEN(cpu_id, branch_eip)
+#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip)
+#define BX_INSTR_FAR_BRANCH(cpu_id, what, prev_cs, prev_eip, new_cs, new_eip)
+#define BX_INSTR_OPCODE(cpu_id, i, opcode, len, is32, is64)
+#define BX_INSTR_EXCEPTION(cpu_id, vector, error_code) EMU_COUNT(cpu_id, EXCEPTION)
+#define BX_INSTR_INTERRUPT(cpu_id, vector)
+#define BX_INSTR_HWINTERRUPT(cpu_id, vector, cs, eip) \
+	((vector) == 2 ? EMU_COUNT(cpu_id, NMI) : EMU_COUNT(cpu_id, EXTINT))
+#define BX_INSTR_CLFLUSH(cpu_id, laddr, paddr)
+#define BX_INSTR_CACHE_CNTRL(cpu_id, what)
+#define BX_INSTR_TLB_CNTRL(cpu_id, what, new_cr3) emu_tlb_cntrl(cpu_id, what)
+#define BX_INSTR_PREFETCH_HINT(cpu_id, what, seg, offset)
+#define BX_INSTR_BEFORE_EXECUTION(cpu_id, i)
+#define BX_INSTR_AFTER_EXECUTION(cpu_id, i)
+#define BX_INSTR_REPEAT_ITERATION(cpu_id, i)
+#define BX_INSTR_LIN_ACCESS(cpu_id, lin, phy, len, memtype, rw)
+#define BX_INSTR_PHY_ACCESS(cpu_id, phy, len, memtype, rw)
+#define BX_INSTR_INP(addr, len)
+#define BX_INSTR_INP2(addr, len, val)
+#define BX_INSTR_OUTP(addr, len, val)
+#define BX_INSTR_WRMSR(cpu_id, addr, value)
+#define BX_INSTR_VMEXIT(cpu_id, reason, qualification) emu_vmexit(cpu_id, reason)
+
+// hooks added by hooks.patch
+#define BX_INSTR_RDPMC(cpu)              emu_rdpmc(cpu)
+#define BX_INSTR_CPUID(cpu_id, leaf, out) emu_cpuid(cpu_id, leaf, out)
+#define BX_INSTR_CONSOLE(port, byte)     emu_console(port, byte)
+
+#endif
+#endif
