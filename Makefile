@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+# Front door. 'make help' lists the targets; everything is built under build/.
+
+BUILD	:= $(abspath build)
+KERNELS	?= 6.1
+CPUS	?= 2
+PREFIX	?= /usr/local
+LIBDIR	?= $(PREFIX)/lib
+DESTDIR	?=
+# For real hardware: make module KDIR=/lib/modules/$(uname -r)/build
+KDIR	?=
+
+SETUP	:= $(BUILD)/.setup
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
+
+.PHONY: all
+all: module lib apps guest-tests unit-tests ## module for kernel 6.1, library, programs and tests
+
+.PHONY: setup
+setup: $(SETUP) ## install missing Debian packages (as tools/setup does)
+
+$(SETUP): tools/setup
+	@tools/setup
+	@mkdir -p $(@D) && touch $@
+
+# ---- what is built ---------------------------------------------------------
+
+.PHONY: module
+ifneq ($(KDIR),)
+module: ## dune.ko for KERNELS="6.1 6.12 debug", or for KDIR=DIR (real hardware)
+	tools/build-module --kdir $(KDIR) native
+else
+module: $(addprefix module-,$(KERNELS)) ## dune.ko for KERNELS="6.1 6.12 debug", or for KDIR=DIR (real hardware)
+endif
+
+module-%: $(SETUP)
+	tools/build-module $*
+
+.PHONY: lib
+lib: $(SETUP) ## libdune
+	$(MAKE) -C libdune BUILD=$(BUILD)
+
+.PHONY: apps
+apps: lib ## the programs in apps/
+	@set -e; for d in $(patsubst %/Makefile,%,$(wildcard apps/*/Makefile)); do \
+		$(MAKE) -C $$d BUILD=$(BUILD); done
+
+.PHONY: guest-tests
+guest-tests: lib ## the test programs that run in the emulated machine
+	$(MAKE) -C tests BUILD=$(BUILD)
+
+.PHONY: unit-tests
+unit-tests: $(SETUP) ## the unit tests of smp/ and sched-hooks/
+	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
+
+.PHONY: vm
+vm: $(SETUP) ## the emulated machine: Bochs and kernel 6.1
+	tools/vm/kernel 6.1
+
+# ---- what is run -----------------------------------------------------------
+
+.PHONY: run
+run: all ## textscan with 4 threads in Dune mode in the emulated machine, compared with Linux
+	tools/run-main --cpus $(CPUS)
+
+.PHONY: test
+test: all module-6.12 ## all tests on kernel 6.1 and the smoke tests on 6.12, 2 CPUs
+	@tests/run --plan test
+
+.PHONY: test-unit
+test-unit: unit-tests ## the unit tests, on this machine
+	@tests/run --plan unit
+
+.PHONY: test-guest
+test-guest: all ## the tests in the emulated machine, kernel 6.1, 2 CPUs
+	@tests/run --plan guest
+
+.PHONY: test-all-kernels
+test-all-kernels: all module-6.12 module-debug ## all tests on 6.1, 6.12 and debug; 6.1 also on 4 and 8 CPUs
+	@tests/run --plan all-kernels
+
+.PHONY: check-mutants
+check-mutants: all ## break the code on purpose; some test must notice each time
+	@tests/mutants
+
+.PHONY: lint
+lint: ## static checks, under 30 s
+	@tools/lint
+
+# ---- real hardware ---------------------------------------------------------
+
+UDEV_RULE := KERNEL=="dune", GROUP="dune", MODE="0660"
+
+.PHONY: install
+install: ## install module, udev rule and libdune (PREFIX, DESTDIR); after make && make module KDIR=...
+	@test -f $(BUILD)/kmod/native/dune.ko || \
+		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
+	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
+		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kmod/native/release)/extra/dune.ko
+	install -d $(DESTDIR)/etc/udev/rules.d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/include/dune/uapi
+	printf '%s\n' '$(UDEV_RULE)' > $(DESTDIR)/etc/udev/rules.d/60-dune.rules
+	cp -a $(BUILD)/libdune/libdune.so* $(BUILD)/libdune/libdune.a $(DESTDIR)$(LIBDIR)/
+	install -m 644 libdune/dune.h $(DESTDIR)$(PREFIX)/include/dune/
+	install -m 644 include/uapi/*.h $(DESTDIR)$(PREFIX)/include/dune/uapi/
+	@if [ -z "$(DESTDIR)" ]; then \
+		getent group dune >/dev/null || groupadd --system dune; \
+		depmod -a $$(cat $(BUILD)/kmod/native/release); ldconfig; \
+		udevadm control --reload 2>/dev/null || :; \
+	fi
+
+.PHONY: clean
+clean: ## remove what was built; keep kernels and the emulator
+	@if [ -d $(BUILD) ]; then \
+		find $(BUILD) -mindepth 1 -maxdepth 1 ! -name vm -exec rm -rf {} +; fi
+
+.PHONY: distclean
+distclean: ## remove build/
+	rm -rf $(BUILD)
