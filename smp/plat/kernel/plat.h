@@ -14,6 +14,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bug.h>
+#include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/processor.h>

@@ -8,6 +8,7 @@
 #ifndef SMP_PLAT_H
 #define SMP_PLAT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
