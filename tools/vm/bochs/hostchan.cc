@@ -28,12 +28,43 @@ static int env_fd(const char *name)
   return s ? atoi(s) : -1;
 }
 
+static void console_flush(void);
+
 void emu_channel_init(void)
 {
   channel_fd = env_fd("EMU_CHANNEL_FD");
   console_fd = env_fd("EMU_CONSOLE_FD");
   listen_fd = env_fd("EMU_LISTEN_FD");
   signal(SIGPIPE, SIG_IGN);
+  atexit(console_flush);
+}
+
+// Lines, not bytes: each write wakes the runner up.
+static char line[512];
+static unsigned line_len;
+
+static void console_flush(void)
+{
+  if (line_len && console_fd >= 0) {
+    ssize_t unused = write(console_fd, line, line_len);
+    (void) unused;
+  }
+  line_len = 0;
+}
+
+bool emu_console_write(Bit8u byte)
+{
+  if (console_fd < 0) return false;
+  line[line_len++] = byte;
+  if (byte == '\n' || line_len == sizeof line) console_flush();
+  return true;
+}
+
+static void end(int status)
+{
+  console_flush();
+  fflush(NULL);
+  _exit(status);
 }
 
 // Nobody reads our results any more: no reason to go on.
@@ -41,16 +72,9 @@ void emu_channel_poll(void)
 {
   struct pollfd p = { channel_fd, 0, 0 };
 
+  console_flush();
   if (channel_fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)))
-    _exit(3);
-}
-
-bool emu_console_write(Bit8u byte)
-{
-  if (console_fd < 0) return false;
-  ssize_t unused = write(console_fd, &byte, 1);
-  (void) unused;
-  return true;
+    end(3);
 }
 
 // Host address of a guest linear address for at most *len bytes of one page.
@@ -95,7 +119,7 @@ static Bit64s do_write(BX_CPU_C *cpu, Bit64u buf, Bit64u len)
     if (!p) return -EFAULT;
     ssize_t r = send(channel_fd, p, n, 0);
     if (r < 0 && errno == EINTR) continue;
-    if (r < 0) _exit(3);
+    if (r < 0) end(3);
     done += r;
   }
   return done;
@@ -133,6 +157,7 @@ static Bit64s forkpoint(void)
     close(channel_fd);
     channel_fd = -1;
   }
+  console_flush();
   fflush(NULL);
   while (1) {
     while (waitpid(-1, NULL, WNOHANG) > 0) ;
@@ -202,7 +227,7 @@ Bit64s emu_hostcall(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1)
     case HOSTCALL_READ:      return do_read(cpu, a0, a1, 0);
     case HOSTCALL_TRYREAD:   return do_read(cpu, a0, a1, MSG_DONTWAIT);
     case HOSTCALL_WRITE:     return do_write(cpu, a0, a1);
-    case HOSTCALL_EXIT:      fflush(NULL); _exit((int) a0);
+    case HOSTCALL_EXIT:      end((int) a0);
     case HOSTCALL_FORKPOINT: return forkpoint();
     case HOSTCALL_LOAD:      return load_images(cpu);
   }

@@ -3,6 +3,7 @@
 #include "bochs.h"
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
+#include "pc_system.h"
 #include "hostcall.h"
 
 Bit64u emu_counts[EMUCOUNT_MAX_CPUS][EMU_NR];

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+"""The guest's files: a small Debian, packages on request, the project's tree.
+
+A root file system is packages unpacked without their scripts, cached as a
+stream of frames (wire.py) that is sent to the agent as it is. Debian's release
+is the machine's own, so programs built here find their libraries there.
+"""
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+
+import wire
+from apt import Apt, host_suite
+from common import ROOT, cache_path, lock, sh
+
+BASE = """dash bash coreutils util-linux procps grep sed mawk findutils kmod diffutils
+    libc6 libgcc-s1 libstdc++6 zlib1g strace""".split()
+# Nobody reads these inside.
+DROP = re.compile(r"^usr/share/(doc|man|info|locale|lintian|bug|bash-completion|zoneinfo|perl5?|zsh|"
+                  r"menu|applications|icons|pixmaps|gcc|debconf|common-licenses)/|^usr/lib/systemd/|"
+                  r"^etc/(cron|init\.d|logrotate)|^var/(cache|lib/dpkg)|^usr/lib/x86_64-linux-gnu/gconv/"
+                  r"|^usr/bin/(perl|localedef|systemd)|^usr/include/|\.a$")
+# Of the project's tree: not sent.
+SKIP_DIRS = {".git", "build/vm", "build/kmod", "build/cache"}
+SKIP_FILES = re.compile(r"\.(o|a|d|cmd|mod|mod\.c|gcno|deb|iso|img)$|^\..*\.cmd$")
+LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+
+
+def _unpack(debs, tree):
+    for name in LINKS.values():
+        os.makedirs(os.path.join(tree, name))
+    for name, target in LINKS.items():
+        os.symlink(target, os.path.join(tree, name))
+    for deb in debs:
+        tar = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
+        subprocess.check_call(["tar", "-x", "--keep-directory-symlink", "-C", tree],
+                              stdin=tar.stdout)
+        tar.wait()
+    for name, target in (("usr/bin/awk", "mawk"), ("bin/sh", "dash")):
+        path = os.path.join(tree, name)
+        if not os.path.lexists(path):
+            os.symlink(target, path)
+    for name in ("root", "proc", "sys", "dev", "tmp", "run", "out", "mnt", "etc"):
+        os.makedirs(os.path.join(tree, name), exist_ok=True)
+    for name, text in (("passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:"
+                        "/nonexistent:/usr/sbin/nologin\n"),
+                       ("group", "root:x:0:\nnogroup:x:65534:\n"), ("hostname", "dune\n"),
+                       ("hosts", "127.0.0.1 localhost\n"), ("nsswitch.conf", "passwd: files\n")):
+        with open(os.path.join(tree, "etc", name), "w") as f:
+            f.write(text)
+
+
+def tree_frames(tree, prefix="/", drop=None):
+    """Frames for everything below tree."""
+    seen = {}
+    for folder, dirs, files in os.walk(tree):
+        dirs.sort()
+        for name in sorted(dirs + files):
+            path = os.path.join(folder, name)
+            rel = os.path.relpath(path, tree)
+            if drop and drop.search(rel):
+                continue
+            st = os.lstat(path)
+            guest = prefix + rel
+            if stat.S_ISREG(st.st_mode) and st.st_nlink > 1:
+                first = seen.setdefault(st.st_ino, guest)
+                if first != guest:
+                    yield wire.frame(wire.HARDLINK, os.fsencode(first) + b"\0" + os.fsencode(guest))
+                    continue
+            yield from wire.path_frames(path, guest)
+
+
+def stream(packages, progress):
+    """Path of the cached stream of a root file system with these extra packages."""
+    wanted = sorted(set(BASE) | set(packages))
+    key = hashlib.sha256((" ".join(wanted) + host_suite() + DROP.pattern + "3").encode())
+    out = cache_path("rootfs", key.hexdigest()[:12] + ".stream")
+    if os.path.exists(out):
+        return out
+    with lock("rootfs", progress):
+        if os.path.exists(out):
+            return out
+        progress("rootfs: downloading packages%s (once)" %
+                 (": " + " ".join(packages) if packages else ""))
+        suite = host_suite()
+        apt = Apt("rootfs", [suite, suite + "-updates", suite + "-security"])
+        apt.update()
+        debs = apt.closure(wanted)
+        tree = out + ".tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        os.makedirs(tree)
+        _unpack(debs, tree)
+        sh(["/sbin/ldconfig", "-r", tree])
+        with open(out + ".new", "wb") as f:
+            for frame in tree_frames(tree, drop=DROP):
+                f.write(frame)
+        with open(out + ".libs", "w") as f:
+            f.write("\n".join(os.listdir(tree + "/usr/lib/x86_64-linux-gnu")))
+        shutil.rmtree(tree)
+        os.rename(out + ".new", out)
+    return out
+
+
+def project_files():
+    """Relative paths of the project's tree that a job may want."""
+    for folder, dirs, files in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        rel = "" if rel == "." else rel + "/"
+        dirs[:] = sorted(d for d in dirs if rel + d not in SKIP_DIRS)
+        for name in sorted(files):
+            if not SKIP_FILES.search(name):
+                yield rel + name
+        for name in dirs:
+            if os.path.islink(os.path.join(folder, name)):
+                yield rel + name
+
+
+def _needed(path, cache):
+    """Host paths of the shared libraries an ELF file uses (ldd does not run it here)."""
+    if path not in cache:
+        with open(path, "rb") as f:
+            head = f.read(20)
+        cache[path] = []
+        if head[:4] == b"\x7fELF" and head[16:18] in (b"\2\0", b"\3\0"):
+            r = subprocess.run(["/lib64/ld-linux-x86-64.so.2", "--list", path],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            cache[path] = re.findall(rb"=> (/\S+) \(", r.stdout)
+    return cache[path]
+
+
+def library_frames(paths, have):
+    """The host's libraries that built programs need and the guest does not have."""
+    cache, sent = {}, set(have)
+    for path in paths:
+        full = os.path.join(ROOT, path)
+        if not os.path.isfile(full) or not os.access(full, os.X_OK) and ".so" not in path:
+            continue
+        for lib in _needed(full, cache):
+            lib = lib.decode()
+            name = os.path.basename(lib)
+            if name in sent or lib.startswith(ROOT + "/"):
+                continue
+            sent.add(name)
+            with open(lib, "rb") as f:
+                yield from wire.file_frames("/usr/lib/x86_64-linux-gnu/" + name, f.read(), 0o755)
+
+
+def project_frames(guest_root, root_stream):
+    """The project's tree (sources and build/, not objects), and libraries its programs use."""
+    paths = list(project_files())
+    for rel in paths:
+        yield from wire.path_frames(os.path.join(ROOT, rel), guest_root + "/" + rel)
+    with open(root_stream + ".libs") as f:
+        have = f.read().split("\n")
+    yield from library_frames((p for p in paths if p.startswith("build/")), have)
+
+
+def host_frames(path, guest_path):
+    """A host file or folder at guest_path."""
+    yield from wire.path_frames(os.path.realpath(path), guest_path)
+    if os.path.isdir(path):
+        yield from tree_frames(os.path.realpath(path), guest_path + "/")
+
+
+def module_frames(kernel, names):
+    """Kernel modules with what they depend on, where modprobe finds them."""
+    top = os.path.join(kernel.modules, "lib/modules", kernel.version)
+    depends = {}
+    with open(top + "/modules.dep") as f:
+        for line in f:
+            path, _, rest = line.partition(":")
+            depends[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = \
+                (path, rest.split())
+    want = {}
+    for name in names:
+        if name.replace("-", "_") in depends:
+            path, rest = depends[name.replace("-", "_")]
+            want.update((p, 1) for p in [path] + rest)
+    guest = "/lib/modules/%s/" % kernel.version
+    text = "".join("%s: %s\n" % (p, " ".join(r)) for p, r in depends.values() if p in want)
+    yield from wire.file_frames(guest + "modules.dep", text.encode())
+    for path in want:
+        yield from wire.path_frames(os.path.join(top, path), guest + path)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+"""The command line of tools/vm/run, and a run from preparation to verdict."""
+import argparse
+import os
+import shutil
+import socket
+import sys
+import tempfile
+
+import kernels
+import rootfs
+import wire
+from common import (BUILD, ROOT, STATUS_SETUP, Progress, VmError, cache_path, setup)
+from console import Console
+from session import Session
+
+EPILOG = """\
+exit status: CMD's own; 124 timeout; 125 the runner or the setup failed (its message
+says what to do); 126 the guest kernel reported a bug (WARN, BUG, Oops, panic, lockdep,
+KASAN, UBSAN, RCU stall, hung task, kmemleak ...), even if CMD succeeded.
+
+CMD runs as root in the project's root folder; build/ is there. Result files: all that
+CMD writes below $DUNE_OUT arrives in --out, beside console.log, dmesg, stdout, stderr.
+
+examples:
+  tools/vm/run -- true
+  tools/vm/run --cpus 4 -- build/apps/textscan --threads 4 --dune CORPUS
+  tools/vm/run --no-module --modules kvm_intel -- sh -c 'modprobe kvm_intel; dmesg'
+  tools/vm/run --with stress-ng,hwloc -- lstopo-no-graphics
+"""
+
+
+def parse(argv):
+    p = argparse.ArgumentParser(prog="tools/vm/run", description="Boot a stock Debian kernel in an "
+                                "emulated machine, load dune.ko, run CMD inside.", epilog=EPILOG,
+                                formatter_class=argparse.RawDescriptionHelpFormatter,
+                                usage="%(prog)s [options] -- CMD [ARG...]")
+    p.add_argument("--cpus", type=int, default=2, metavar="N", help="CPUs (default 2)")
+    p.add_argument("--kernel", choices=kernels.NAMES, default="6.1", help="default 6.1")
+    p.add_argument("--append", action="append", default=[], metavar="ARGS",
+                   help="add to the kernel's command line")
+    p.add_argument("--mem", type=int, default=1024, metavar="MB", help="guest memory (default 1024)")
+    p.add_argument("--no-module", action="store_true", help="do not load dune.ko")
+    p.add_argument("--module", metavar="FILE", help="load this module (default build/kmod/KERNEL/dune.ko)")
+    p.add_argument("--modparam", default="", metavar="\"a=b c=d\"", help="module parameters")
+    p.add_argument("--keep-module", action="store_true", help="do not unload the module after CMD")
+    p.add_argument("--timeout", type=int, default=600, metavar="S",
+                   help="seconds for everything, boot included (default 600)")
+    p.add_argument("--numa", type=int, default=0, metavar="N", help="NUMA nodes (--engine qemu)")
+    p.add_argument("--engine", choices=["bochs", "qemu", "native"], default="bochs",
+                   help="bochs: VMX emulated (default); qemu: no VMX, fast; native: this machine")
+    p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
+                   help="Debian packages to have inside")
+    p.add_argument("--modules", default="", metavar="MOD,MOD",
+                   help="kernel modules to have inside (for modprobe)")
+    p.add_argument("--file", action="append", default=[], metavar="PATH",
+                   help="host file or folder to have inside under the same absolute path")
+    p.add_argument("--out", metavar="DIR", help="where results go (default build/vm/out/...)")
+    p.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
+                   help="environment of CMD")
+    p.add_argument("--mitigations", action="store_true", help="leave the kernel's default mitigations on")
+    p.add_argument("--kaslr", action="store_true", help="leave KASLR on")
+    p.add_argument("--verbose", action="store_true", help="all kernel messages on the console log")
+    p.add_argument("--quiet", action="store_true", help="no progress lines on stderr")
+    p.add_argument("cmd", nargs=argparse.REMAINDER, metavar="-- CMD ARG...")
+    args = p.parse_args(argv)
+    if args.cmd[:1] == ["--"]:
+        args.cmd = args.cmd[1:]
+    if not args.cmd:
+        p.error("no command; write it after --")
+    args.packages = [x for x in args.packages.split(",") if x]
+    args.modules = [x for x in args.modules.split(",") if x]
+    return args
+
+
+def module_path(args):
+    """The module to load, or None."""
+    if args.no_module:
+        return None
+    path = args.module or os.path.join(BUILD, "kmod", args.kernel, "dune.ko")
+    if not os.path.exists(path):
+        raise VmError("no module %s\n  next: make, or use --no-module" % os.path.relpath(path))
+    return path
+
+
+def job_frames(args, module):
+    """The frames that tell the agent what to run."""
+    items = ["cwd=" + ROOT, "out=/out", "env=DUNE_ENGINE=" + args.engine]
+    items += ["env=" + e for e in args.env]
+    if module:
+        yield from wire.path_frames(os.path.realpath(module), "/lib/dune/" + os.path.basename(module))
+        items += ["module=/lib/dune/" + os.path.basename(module), "modparam=" + args.modparam]
+        if args.keep_module:
+            items.append("keep=1")
+    if args.kernel == "debug":
+        items.append("kmemleak=1")
+    items += ["arg=" + a for a in args.cmd]
+    yield wire.frame(wire.JOB, wire.strings(items))
+
+
+def stream_frames(path):
+    with open(path, "rb") as f:
+        while True:
+            data = f.read(1 << 20)
+            if not data:
+                return
+            yield data
+
+
+def file_frames(args, kernel, root_stream):
+    """The project's tree and what the command line asks for."""
+    yield from rootfs.project_frames(ROOT, root_stream)
+    for path in args.file:
+        if not os.path.exists(path):
+            raise VmError("--file %s: no such file" % path)
+        yield from rootfs.host_frames(path, os.path.abspath(path))
+    if args.modules:
+        yield from rootfs.module_frames(kernel, args.modules)
+
+
+def out_dir(args):
+    if args.out:
+        os.makedirs(args.out, exist_ok=True)
+        return args.out
+    base = os.path.dirname(cache_path("out", "x"))
+    name = os.path.basename(args.cmd[0]) + "-"
+    return tempfile.mkdtemp(prefix=name, dir=base)
+
+
+def run_bochs(args, progress):
+    import bochs
+    setup()
+    kernel = kernels.get(args.kernel, progress)
+    module = module_path(args)
+    root_stream = rootfs.stream(args.packages, progress)
+    run_dir = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(cache_path("tmp", "x")))
+    out = out_dir(args)
+    process = None
+    try:
+        machine = bochs.Machine(args, run_dir, kernel, progress)
+        ours, theirs = socket.socketpair()
+        console_r, console_w = os.pipe()
+        progress("starting %s, %d CPUs, %d MB, kernel %s" %
+                 (machine.emulator.note, args.cpus, args.mem, kernel.version))
+        process = machine.start(theirs, console_w)
+        theirs.close()
+        os.close(console_w)
+
+        def frames():
+            yield from stream_frames(root_stream)
+            yield from file_frames(args, kernel, root_stream)
+            yield from job_frames(args, module)
+        session = Session(args, out, ours, console_r, process, Console(progress), progress, machine)
+        status = session.run(frames())
+        progress("ended, status %d; results in %s" % (status, os.path.relpath(out)))
+        return status
+    finally:
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
+        if not os.environ.get("DUNE_VM_KEEP"):
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def main(argv=None):
+    args = parse(sys.argv[1:] if argv is None else argv)
+    progress = Progress(args.quiet)
+    try:
+        return run_bochs(args, progress)
+    except VmError as e:
+        sys.stderr.write("tools/vm/run: %s\n" % e)
+        return STATUS_SETUP
+    except KeyboardInterrupt:
+        sys.stderr.write("tools/vm/run: interrupted\n")
+        return 130
