@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DUNE_RUN: enter the guest, handle exits, until something needs user mode.
+ * The loop is preemptible between an exit and the next entry; preempt
+ * notifiers keep the VMCS with the thread.
+ */
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <asm/fpu/api.h>
+#include <asm/fsgsbase.h>
+#include <asm/segment.h>
+
+#include "compat.h"
+#include "vcpu.h"
+
+/*
+ * Work that only the way back to user mode does. Rescheduling is done here;
+ * FPU state is loaded here; user-return notifiers wait until we return.
+ */
+#define HOST_WORK (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME | \
+		   _TIF_UPROBE | _TIF_PATCH_PENDING)
+
+bool vcpu_host_work_pending(void)
+{
+	return READ_ONCE(current_thread_info()->flags) & HOST_WORK;
+}
+
+/* irqs off, preemption off: from the last check to the end of the exit. */
+static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
+{
+	struct dune_vm *vm = vcpu->vm;
+	u64 *seen = this_cpu_ptr(vm->seen);
+	u64 gen;
+
+	/* The guest's FPU state is the thread's. */
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	gen = sd_enter(&vm->sd, &vcpu->sd, smp_processor_id(), seen);
+	if (gen) {
+		vmx_flush_ept(vcpu->vmx.eptp);
+		sd_flushed(seen, gen);
+		vcpu_count(vcpu, DUNE_VCPU_invept);
+	}
+	guest_time_begin();
+	guest_context_begin();
+	vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
+	guest_context_end();
+	sd_exit(&vcpu->sd);
+
+	/* The host interrupt that ended the run is taken here. */
+	local_irq_enable();
+	vcpu_count(vcpu, DUNE_VCPU_entries);
+	local_irq_disable();
+	guest_time_end();
+}
+
+static int enter_once(struct dune_vcpu *vcpu)
+{
+	struct vmx_exit exit;
+
+	preempt_disable();
+	local_irq_disable();
+	if (vcpu_host_work_pending() || need_resched()) {
+		local_irq_enable();
+		preempt_enable();
+		if (vcpu_host_work_pending()) {
+			vcpu_count(vcpu, DUNE_VCPU_host_work);
+			return DUNE_EXIT_RETRY;
+		}
+		vcpu_count(vcpu, DUNE_VCPU_resched);
+		cond_resched();
+		return VCPU_CONTINUE;
+	}
+	run_guest(vcpu, &exit);
+	local_irq_enable();
+	preempt_enable();
+	return vcpu_handle_exit(vcpu, &exit);
+}
+
+/* A VM exit would not bring these back. */
+static bool foreign_segments(void)
+{
+	unsigned int ds, es, fs, gs;
+
+	savesegment(ds, ds);
+	savesegment(es, es);
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	return ds | es | fs | gs;
+}
+
+/* Take over what user space changed since the last run. */
+static void sync_in(struct dune_vcpu *vcpu, unsigned long arg)
+{
+	struct dune_vcpu_page *page = vcpu->page;
+	u32 sync = READ_ONCE(page->sync);
+	struct dune_sregs sregs;
+	struct dune_regs regs;
+
+	if (vcpu->phase == VCPU_SYSCALL)
+		page->regs.rax = arg;
+	vcpu->phase = VCPU_READY;
+
+	current_save_fsgs();
+	if (current->thread.fsbase != vcpu->vmx.host_fs_base)
+		vmx_set_fs_base(&vcpu->vmx, current->thread.fsbase);
+	if (!sync)
+		return;
+	WRITE_ONCE(page->sync, 0);
+	if (sync & DUNE_SYNC_REGS) {
+		regs = page->regs;
+		vmx_set_regs(&vcpu->vmx, &regs);
+	}
+	if (sync & DUNE_SYNC_SREGS) {
+		sregs = page->sregs;
+		vmx_set_sregs(&vcpu->vmx, &sregs);
+	}
+}
+
+/* The guest may have changed the thread's TLS pointer. */
+static void sync_fs_base_out(struct dune_vcpu *vcpu)
+{
+	u64 fs_base = vmx_guest_fs_base(&vcpu->vmx);
+
+	if (fs_base == vcpu->vmx.host_fs_base)
+		return;
+	preempt_disable();
+	x86_fsbase_write_cpu(fs_base);
+	current->thread.fsbase = fs_base;
+	vmx_set_fs_base(&vcpu->vmx, fs_base);
+	preempt_enable();
+}
+
+long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
+{
+	int kind;
+
+	if (current->mm != vcpu->vm->mm || task_pid(current) != vcpu->owner)
+		return -EPERM;
+	if (vcpu->phase == VCPU_DEAD)
+		return -EIO;
+	if (READ_ONCE(vcpu->page->sync) & ~(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
+	    READ_ONCE(vcpu->page->run_flags) & ~DUNE_RUN_RECORD)
+		return -EINVAL;
+	if (foreign_segments())
+		return -EOPNOTSUPP;
+
+	vcpu_count(vcpu, DUNE_VCPU_runs);
+	vcpu_load(vcpu);
+	sync_in(vcpu, arg);
+	do {
+		kind = enter_once(vcpu);
+	} while (kind == VCPU_CONTINUE);
+	sync_fs_base_out(vcpu);
+	vcpu_put(vcpu);
+	WRITE_ONCE(vcpu->page->counters[DUNE_VCPU_kicked], vcpu->sd.kicked);
+
+	/* VCPU_LEFT: this is the thread's rax in plain Linux mode. */
+	return kind == VCPU_LEFT ? current_pt_regs()->ax : kind;
+}

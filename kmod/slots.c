@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See slots.h. */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <asm/processor.h>
+
+#include "slots.h"
+
+/* A 4-level EPT translates 48 bits. */
+#define EPT_GPA_BITS	48u
+
+u32 slots_limit(void)
+{
+	u32 bits = min_t(u32, boot_cpu_data.x86_phys_bits, EPT_GPA_BITS);
+
+	return min_t(u64, 1ull << (bits - DUNE_SLOT_SHIFT), SLOTS_MAX);
+}
+
+void slots_init(struct slots *s)
+{
+	mutex_init(&s->lock);
+	s->max = slots_limit();
+}
+
+void slots_destroy(struct slots *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(s->forward); i++)
+		free_page((unsigned long)s->forward[i]);
+	for (i = 0; i < ARRAY_SIZE(s->reverse); i++)
+		free_page((unsigned long)s->reverse[i]);
+}
+
+/* The page behind *slot, made if missing; NULL without memory. s->lock held. */
+static u32 *page_at(struct slots *s, u32 **slot)
+{
+	lockdep_assert_held(&s->lock);
+	if (!*slot)
+		smp_store_release(slot,
+				  (u32 *)get_zeroed_page(GFP_KERNEL_ACCOUNT));
+	return *slot;
+}
+
+static int alloc_slot(struct slots *s, u32 region, u32 *slot)
+{
+	u32 *forward, *reverse;
+
+	forward = page_at(s, &s->forward[region / SLOTS_PER_PAGE]);
+	if (!forward)
+		return -ENOMEM;
+	forward += region % SLOTS_PER_PAGE;
+	if (*forward & DUNE_SLOT_VALID) {	/* lost a race: fine */
+		*slot = *forward & ~DUNE_SLOT_VALID;
+		return 0;
+	}
+	if (s->nr == s->max)
+		return -ENOSPC;
+	reverse = page_at(s, &s->reverse[s->nr / SLOTS_PER_PAGE]);
+	if (!reverse)
+		return -ENOMEM;
+	reverse[s->nr % SLOTS_PER_PAGE] = region;
+	*slot = s->nr;
+	/* [SLOT-1] The region is written before the slot counts; pairs with
+	 * [SLOT-2], else a walker takes region 0 for it. Shape: MP. */
+	smp_store_release(&s->nr, s->nr + 1);
+	smp_store_release(forward, DUNE_SLOT_VALID | *slot);
+	return 0;
+}
+
+int slots_get(struct slots *s, u64 hva, u64 *gpa)
+{
+	u64 region = hva >> DUNE_SLOT_SHIFT;
+	u32 *page, slot;
+	int err;
+
+	if (region >= DUNE_NR_REGIONS)
+		return -EINVAL;
+	page = smp_load_acquire(&s->forward[region / SLOTS_PER_PAGE]);
+	slot = page ? READ_ONCE(page[region % SLOTS_PER_PAGE]) : 0;
+	if (slot & DUNE_SLOT_VALID) {
+		slot &= ~DUNE_SLOT_VALID;
+	} else {
+		mutex_lock(&s->lock);
+		err = alloc_slot(s, region, &slot);
+		mutex_unlock(&s->lock);
+		if (err)
+			return err;
+	}
+	*gpa = ((u64)slot << DUNE_SLOT_SHIFT) |
+	       (hva & ((1ull << DUNE_SLOT_SHIFT) - 1));
+	return 0;
+}
+
+u32 slots_nr(const struct slots *s)
+{
+	/* [SLOT-2] See [SLOT-1]. */
+	return smp_load_acquire(&s->nr);
+}
+
+u64 slots_region_base(const struct slots *s, u32 slot)
+{
+	const u32 *page = READ_ONCE(s->reverse[slot / SLOTS_PER_PAGE]);
+
+	return (u64)READ_ONCE(page[slot % SLOTS_PER_PAGE]) << DUNE_SLOT_SHIFT;
+}
+
+int slots_hva(const struct slots *s, u64 gpa, u64 *hva)
+{
+	u64 slot = gpa >> DUNE_SLOT_SHIFT;
+
+	if (slot >= slots_nr(s))
+		return -ENOENT;
+	*hva = slots_region_base(s, slot) |
+	       (gpa & ((1ull << DUNE_SLOT_SHIFT) - 1));
+	return 0;
+}
+
+struct page *slots_table_page(struct slots *s, unsigned long i)
+{
+	u32 *page;
+
+	if (i >= ARRAY_SIZE(s->forward))
+		return NULL;
+	mutex_lock(&s->lock);
+	page = page_at(s, &s->forward[i]);
+	mutex_unlock(&s->lock);
+	return page ? virt_to_page(page) : NULL;
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Life of a vCPU and its file; see vcpu.h. */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "residency.h"
+#include "vcpu.h"
+
+static void vcpu_free(struct dune_vcpu *vcpu)
+{
+	struct dune_vm *vm = vcpu->vm;
+
+	vmx_vcpu_destroy(&vcpu->vmx);
+	pt_cache_drain(&vcpu->tables);
+	put_pid(vcpu->owner);
+	free_page((unsigned long)vcpu->page);
+	atomic_dec(&vm->nr_vcpus);
+	vm_count(vm, DUNE_VM_vcpus, -1);
+	/* A flusher may still look at the shootdown line. */
+	kfree_rcu(vcpu, rcu);
+	vm_put(vm);
+}
+
+static int vcpu_release(struct inode *inode, struct file *file)
+{
+	struct dune_vcpu *vcpu = file->private_data;
+
+	spin_lock(&vcpu->vm->vcpu_lock);
+	list_del_rcu(&vcpu->in_vm);
+	spin_unlock(&vcpu->vm->vcpu_lock);
+	residency_clear(&vcpu->vmx);
+	vcpu_free(vcpu);
+	return 0;
+}
+
+static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return cmd == DUNE_RUN ? vcpu_run(file->private_data, arg) : -ENOTTY;
+}
+
+static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
+{
+	struct dune_vcpu *vcpu = vmf->vma->vm_file->private_data;
+
+	vmf->page = virt_to_page(vcpu->page);
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = {
+	.fault = vcpu_page_fault,
+};
+
+static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct dune_vcpu *vcpu = file->private_data;
+
+	if (current->mm != vcpu->vm->mm)
+		return -EPERM;
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC ||
+	    vma->vm_pgoff || vma->vm_end - vma->vm_start != DUNE_VCPU_PAGE_SIZE)
+		return -EINVAL;
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_clear(vma, VM_MAYEXEC);
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_release,
+	.unlocked_ioctl = vcpu_ioctl,
+	.mmap = vcpu_mmap,
+	.llseek = noop_llseek,
+};
+
+/* Complete but in nobody's list yet. */
+static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
+{
+	struct dune_vcpu *vcpu;
+	int err = -ENOMEM;
+
+	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+	if (!vcpu)
+		return ERR_PTR(err);
+	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->page)
+		goto err_vcpu;
+	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
+	if (err)
+		goto err_page;
+	sd_vcpu_init(&vcpu->sd);
+	vcpu_preempt_init(vcpu);
+	vcpu->owner = get_pid(task_pid(current));
+	vcpu->vm = vm_get(vm);
+	vm_count(vm, DUNE_VM_vcpus, 1);
+	vm_count(vm, DUNE_VM_vcpus_created, 1);
+	return vcpu;
+
+err_page:
+	free_page((unsigned long)vcpu->page);
+err_vcpu:
+	kfree(vcpu);
+	return ERR_PTR(err);
+}
+
+int vcpu_create_fd(struct dune_vm *vm)
+{
+	struct dune_vcpu *vcpu;
+	int fd;
+
+	if (atomic_inc_return(&vm->nr_vcpus) > DUNE_MAX_VCPUS) {
+		atomic_dec(&vm->nr_vcpus);
+		return -ENOSPC;
+	}
+	vcpu = vcpu_create(vm);
+	if (IS_ERR(vcpu)) {
+		atomic_dec(&vm->nr_vcpus);
+		return PTR_ERR(vcpu);
+	}
+	/* Listed before the fd exists: from then on it may enter the guest. */
+	spin_lock(&vm->vcpu_lock);
+	list_add_tail_rcu(&vcpu->in_vm, &vm->vcpus);
+	spin_unlock(&vm->vcpu_lock);
+
+	fd = anon_inode_getfd("[dune-vcpu]", &vcpu_fops, vcpu,
+			      O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		spin_lock(&vm->vcpu_lock);
+		list_del_rcu(&vcpu->in_vm);
+		spin_unlock(&vm->vcpu_lock);
+		vcpu_free(vcpu);
+	}
+	return fd;
+}

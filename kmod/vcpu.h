@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * struct dune_vcpu: one per thread that enters Dune mode, behind a fd of its
+ * own. Only its owner runs it; flushers read only the shootdown line.
+ *
+ * Lifetime: the fd. DUNE_RUN holds the file, so the vCPU is idle when the
+ * last reference goes. RCU delays the memory, because flushers iterate the
+ * vm's list without a lock.
+ */
+#ifndef KMOD_VCPU_H
+#define KMOD_VCPU_H
+
+#include <linux/pid.h>
+#include <linux/preempt.h>
+#include <linux/rculist.h>
+
+#include "vm.h"
+#include "vmx/vmx.h"
+
+/* What the next DUNE_RUN continues. Owner only. */
+enum vcpu_phase {
+	VCPU_READY,	/* enter the guest */
+	VCPU_SYSCALL,	/* its argument is a system call's result */
+	VCPU_DEAD,	/* an entry failed or an exit was unknown: -EIO */
+};
+
+struct dune_vcpu {
+	struct sd_vcpu sd;		/* a line of its own, read by flushers */
+
+	struct dune_vm *vm;		/* constant, holds a reference */
+	struct pid *owner;		/* constant, the creating thread */
+	struct dune_vcpu_page *page;	/* constant; user space writes it too */
+	struct list_head in_vm;		/* vm->vcpu_lock; RCU readers */
+	struct rcu_head rcu;
+
+	/* Owner only. */
+	struct vmx_vcpu vmx;
+	struct preempt_notifier preempt;
+	struct pt_cache tables;		/* for EPT faults */
+	enum vcpu_phase phase;
+	bool initialised;		/* the VMCS has been filled once */
+};
+
+static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
+{
+	/* Owner writes; user space may see any older value. */
+	WRITE_ONCE(vcpu->page->counters[c],
+		   READ_ONCE(vcpu->page->counters[c]) + 1);
+}
+
+/* dev.c: a new vCPU of vm for current; its fd or a negative errno. */
+int vcpu_create_fd(struct dune_vm *vm);
+
+/* sched-hooks/preempt_linux.c; owner only. */
+void vcpu_load(struct dune_vcpu *vcpu);
+void vcpu_put(struct dune_vcpu *vcpu);
+void vcpu_preempt_init(struct dune_vcpu *vcpu);
+
+/* run.c: the DUNE_RUN ioctl. */
+long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg);
+
+/*
+ * exits.c and below: handle one exit. VCPU_CONTINUE enters again; anything
+ * else ends DUNE_RUN.
+ */
+#define VCPU_CONTINUE	(-1)
+#define VCPU_LEFT	(-2)	/* the user registers are set, rax included */
+int vcpu_handle_exit(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
+
+/* hypercall.c */
+int vcpu_hypercall(struct dune_vcpu *vcpu);
+/* ept_fault.c */
+int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
+
+/* Signal or other work that only the return to user mode does. */
+bool vcpu_host_work_pending(void);
+/* Ends DUNE_RUN with a record; extra fields are set by the caller before. */
+int vcpu_record(struct dune_vcpu *vcpu, enum dune_exit_kind kind,
+		const struct vmx_exit *exit);
+
+#endif /* KMOD_VCPU_H */

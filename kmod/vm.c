@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Life of a vm; see vm.h for its fields and locks. */
+#include <linux/err.h>
+#include <linux/percpu.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "power.h"
+#include "vm.h"
+#include "vmx/vmx.h"
+
+/* Lock card in vm.h. */
+static DEFINE_MUTEX(vms_lock);
+static LIST_HEAD(vms);
+
+static bool mm_has_vm(struct mm_struct *mm)
+{
+	struct dune_vm *vm;
+
+	lockdep_assert_held(&vms_lock);
+	list_for_each_entry(vm, &vms, all)
+		if (vm->mm == mm)
+			return true;
+	return false;
+}
+
+static const struct pt_geometry *ept_geometry(void)
+{
+	return vmx_api_caps() & DUNE_CAP_EPT_AD ? &pt_ept_ad : &pt_ept_plain;
+}
+
+static int vm_init(struct dune_vm *vm)
+{
+	int err;
+
+	kref_init(&vm->ref);
+	spin_lock_init(&vm->ept_lock);
+	spin_lock_init(&vm->vcpu_lock);
+	INIT_LIST_HEAD(&vm->vcpus);
+	slots_init(&vm->slots);
+	sd_vm_init(&vm->sd);
+	vm->mm = current->mm;
+
+	vm->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vm->page)
+		return -ENOMEM;
+	vm->seen = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);
+	if (!vm->seen) {
+		err = -ENOMEM;
+		goto err_page;
+	}
+	err = pt_init(&vm->ept, ept_geometry());
+	if (err)
+		goto err_seen;
+	err = power_get();
+	if (err)
+		goto err_ept;
+	mmgrab(vm->mm);
+	err = ept_notifier_register(vm);
+	if (err)
+		goto err_power;
+	return 0;
+
+err_power:
+	mmdrop(vm->mm);
+	power_put();
+err_ept:
+	pt_destroy(&vm->ept);
+err_seen:
+	free_percpu(vm->seen);
+err_page:
+	free_page((unsigned long)vm->page);
+	return err;
+}
+
+struct dune_vm *vm_create(void)
+{
+	struct dune_vm *vm;
+	int err;
+
+	mutex_lock(&vms_lock);
+	err = -EBUSY;
+	if (mm_has_vm(current->mm))
+		goto err_unlock;
+	err = -ENOMEM;
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm)
+		goto err_unlock;
+	err = vm_init(vm);
+	if (err)
+		goto err_free;
+	list_add(&vm->all, &vms);
+	mutex_unlock(&vms_lock);
+	return vm;
+
+err_free:
+	kfree(vm);
+err_unlock:
+	mutex_unlock(&vms_lock);
+	return ERR_PTR(err);
+}
+
+struct dune_vm *vm_get(struct dune_vm *vm)
+{
+	kref_get(&vm->ref);
+	return vm;
+}
+
+static void vm_release(struct kref *ref)
+{
+	struct dune_vm *vm = container_of(ref, struct dune_vm, ref);
+
+	WARN_ON(!list_empty(&vm->vcpus));
+	ept_notifier_unregister(vm);
+	mutex_lock(&vms_lock);
+	list_del(&vm->all);
+	mutex_unlock(&vms_lock);
+	/*
+	 * No vCPU is left. CPUs may still cache translations under this root;
+	 * the next vm with the same root page flushes before its first entry,
+	 * because its seen generations start behind.
+	 */
+	pt_destroy(&vm->ept);
+	slots_destroy(&vm->slots);
+	power_put();
+	free_percpu(vm->seen);
+	free_page((unsigned long)vm->page);
+	mmdrop(vm->mm);
+	kfree(vm);
+}
+
+void vm_put(struct dune_vm *vm)
+{
+	kref_put(&vm->ref, vm_release);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One entry into the guest and the decoding of the exit that ends it. The
+ * only reader of exit fields; it reads just what the kind of exit needs.
+ */
+#include <linux/sched.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/mmu_context.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+#include <asm/vmx.h>
+
+#include "caps.h"
+#include "insn.h"
+#include "vmx.h"
+#include "vmx_internal.h"
+
+#define EXIT_REASON_BASIC	0xffffu
+#define EXIT_REASON_FAILED	BIT(31)
+
+static const u8 kind_of_reason[] = {
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = VMX_EXIT_INTERRUPT,
+	[EXIT_REASON_TRIPLE_FAULT] = VMX_EXIT_TRIPLE_FAULT,
+	[EXIT_REASON_CPUID] = VMX_EXIT_CPUID,
+	[EXIT_REASON_HLT] = VMX_EXIT_HLT,
+	[EXIT_REASON_INVD] = VMX_EXIT_WBINVD,
+	[EXIT_REASON_RDPMC] = VMX_EXIT_RDPMC,
+	[EXIT_REASON_VMCALL] = VMX_EXIT_HYPERCALL,
+	[EXIT_REASON_VMCLEAR] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMLAUNCH] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMPTRLD] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMPTRST] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMREAD] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMRESUME] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMWRITE] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMOFF] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMON] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_CR_ACCESS] = VMX_EXIT_CR,
+	[EXIT_REASON_DR_ACCESS] = VMX_EXIT_DR,
+	[EXIT_REASON_IO_INSTRUCTION] = VMX_EXIT_IO,
+	[EXIT_REASON_MSR_READ] = VMX_EXIT_RDMSR,
+	[EXIT_REASON_MSR_WRITE] = VMX_EXIT_WRMSR,
+	[EXIT_REASON_MWAIT_INSTRUCTION] = VMX_EXIT_MWAIT,
+	[EXIT_REASON_MONITOR_INSTRUCTION] = VMX_EXIT_MWAIT,
+	[EXIT_REASON_EPT_VIOLATION] = VMX_EXIT_EPT_VIOLATION,
+	[EXIT_REASON_EPT_MISCONFIG] = VMX_EXIT_EPT_MISCONFIG,
+	[EXIT_REASON_INVEPT] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_RDTSCP] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_INVVPID] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_WBINVD] = VMX_EXIT_WBINVD,
+	[EXIT_REASON_XSETBV] = VMX_EXIT_XSETBV,
+	[EXIT_REASON_INVPCID] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_VMFUNC] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_ENCLS] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_XSAVES] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_XRSTORS] = VMX_EXIT_INVALID_INSN,
+};
+
+/* Host CR3 (address space id) and CR4 may change between any two entries. */
+static void sync_host_crs(struct vmx_vcpu *v)
+{
+	u64 cr3 = __get_current_cr3_fast();
+	u64 cr4 = cr4_read_shadow();
+
+	if (cr3 != v->host_cr3) {
+		vmcs_write(HOST_CR3, cr3);
+		v->host_cr3 = cr3;
+	}
+	if (cr4 != v->host_cr4) {
+		vmcs_write(HOST_CR4, cr4);
+		v->host_cr4 = cr4;
+	}
+}
+
+/* The host's own handlers, through its IDT; irqs still off. */
+static void handle_host_exception(struct vmx_exit *exit)
+{
+	u32 info = vmcs_read(VM_EXIT_INTR_INFO);
+
+	exit->vector = info & INTR_INFO_VECTOR_MASK;
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR) {
+		exit->kind = VMX_EXIT_NMI;
+		asm volatile("int $2");
+	} else if (exit->vector == X86_TRAP_MC) {
+		exit->kind = VMX_EXIT_MACHINE_CHECK;
+		asm volatile("int $18");
+	} else {
+		exit->kind = VMX_EXIT_EXCEPTION;
+	}
+}
+
+static void decode_ept_violation(struct vmx_exit *exit)
+{
+	u64 q = vmcs_read(EXIT_QUALIFICATION);
+
+	exit->qualification = q;
+	exit->gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+	exit->access = (q & EPT_VIOLATION_ACC_READ ? DUNE_ACCESS_READ : 0) |
+		       (q & EPT_VIOLATION_ACC_WRITE ? DUNE_ACCESS_WRITE : 0) |
+		       (q & EPT_VIOLATION_ACC_INSTR ? DUNE_ACCESS_EXEC : 0);
+}
+
+static void decode(struct vmx_exit *exit)
+{
+	u32 basic = exit->reason & EXIT_REASON_BASIC;
+
+	if (exit->reason & EXIT_REASON_FAILED) {
+		exit->kind = VMX_EXIT_ENTRY_FAILED;
+		exit->qualification = vmcs_read(EXIT_QUALIFICATION);
+		return;
+	}
+	if (basic == EXIT_REASON_EXCEPTION_NMI) {
+		handle_host_exception(exit);
+		return;
+	}
+	exit->kind = basic < ARRAY_SIZE(kind_of_reason) ?
+		     kind_of_reason[basic] : VMX_EXIT_UNKNOWN;
+	switch (exit->kind) {
+	case VMX_EXIT_EPT_VIOLATION:
+		decode_ept_violation(exit);
+		break;
+	case VMX_EXIT_EPT_MISCONFIG:
+		exit->gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);
+		break;
+	case VMX_EXIT_CR:
+	case VMX_EXIT_UNKNOWN:
+		exit->qualification = vmcs_read(EXIT_QUALIFICATION);
+		break;
+	default:
+		break;
+	}
+}
+
+void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
+{
+	lockdep_assert_irqs_disabled();
+	*exit = (struct vmx_exit){ .kind = VMX_EXIT_UNKNOWN };
+	sync_host_crs(v);
+	if (v->cr2 != native_read_cr2())
+		native_write_cr2(v->cr2);
+
+	if (vmx_enter(gprs, v, v->launched)) {
+		exit->kind = VMX_EXIT_ENTRY_FAILED;
+		exit->qualification = vmcs_read(VM_INSTRUCTION_ERROR);
+		return;
+	}
+	v->launched = 1;
+	v->cr2 = native_read_cr2();
+
+	/* The exit cleared DR7 and DEBUGCTL. */
+	if (v->host_debugctl)
+		update_debugctlmsr(v->host_debugctl);
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+
+	exit->reason = vmcs_read(VM_EXIT_REASON);
+	decode(exit);
+}
+
+void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr)
+{
+	unsigned int type = (qualification >> 4) & 3;
+
+	cr->cr = qualification & 15;
+	cr->gpr = (qualification >> 8) & 15;
+	cr->op = type == 0 ? VMX_CR_WRITE : type == 1 ? VMX_CR_READ : VMX_CR_OTHER;
+}
+
+u32 vmx_insn_len(const struct vmx_vcpu *v)
+{
+	return vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+}
+
+void vmx_skip_insn(struct vmx_vcpu *v)
+{
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + vmx_insn_len(v));
+}
+
+void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
+{
+	u32 info = vector | INTR_TYPE_HARD_EXCEPTION | INTR_INFO_VALID_MASK;
+
+	if (ec == VMX_ERROR_CODE_0) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, 0);
+	}
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+int vmx_reinject(struct vmx_vcpu *v)
+{
+	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
+	u32 type = info & VECTORING_INFO_TYPE_MASK;
+
+	if (!(info & VECTORING_INFO_VALID_MASK))
+		return 0;
+	if (info & VECTORING_INFO_DELIVER_CODE_MASK)
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
+			   vmcs_read(IDT_VECTORING_ERROR_CODE));
+	if (type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXCEPTION ||
+	    type == INTR_TYPE_PRIV_SW_EXCEPTION)
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx_insn_len(v));
+	/* Same layout; bit 12 ("NMI unblocking") is undefined there. */
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info & ~INTR_INFO_UNBLOCK_NMI);
+	return 1;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The narrow interface of the VT-x part. Above it nobody names a VMCS field
+ * or an exit reason number; a second vendor implements the same calls.
+ *
+ * Unless said otherwise a call needs the vCPU loaded on this CPU: between
+ * vcpu_load() and vcpu_put() of the owning thread (preemption may be on; the
+ * preempt notifier reloads), and may not be used in interrupt context.
+ */
+#ifndef KMOD_VMX_VMX_H
+#define KMOD_VMX_VMX_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include <uapi/dune.h>
+
+#define VMX_NO_CPU	(-1)
+
+struct vmx_vcpu {
+	u64 host_rsp;		/* entry.S: what HOST_RSP holds */
+	u64 cr2;		/* guest CR2 while outside the guest */
+	void *vmcs;
+	u64 vmcs_pa;
+	u64 eptp;
+	u64 host_cr3, host_cr4;	/* what the VMCS holds */
+	u64 host_fs_base;
+	u64 host_debugctl;
+	u32 launched;
+	u16 vpid;		/* 0: none, every transition flushes */
+	u16 host_ldt;
+	int cpu;		/* loaded on, or VMX_NO_CPU; see sched-hooks */
+	int last_cpu;		/* loaded on last; VMX_NO_CPU: never */
+	struct list_head loaded;/* on that CPU's list; its owner only */
+};
+
+/* Kinds of exits, neutral. The order indexes the handler table in exits.c. */
+enum vmx_exit_kind {
+	VMX_EXIT_UNKNOWN,
+	VMX_EXIT_ENTRY_FAILED,
+	VMX_EXIT_INTERRUPT,
+	VMX_EXIT_NMI,
+	VMX_EXIT_MACHINE_CHECK,
+	VMX_EXIT_EXCEPTION,	/* vector, error_code */
+	VMX_EXIT_TRIPLE_FAULT,
+	VMX_EXIT_EPT_VIOLATION,	/* gpa, access */
+	VMX_EXIT_EPT_MISCONFIG,	/* gpa */
+	VMX_EXIT_HYPERCALL,
+	VMX_EXIT_CPUID,
+	VMX_EXIT_RDMSR,
+	VMX_EXIT_WRMSR,
+	VMX_EXIT_CR,
+	VMX_EXIT_DR,
+	VMX_EXIT_XSETBV,
+	VMX_EXIT_IO,
+	VMX_EXIT_HLT,
+	VMX_EXIT_MWAIT,		/* MONITOR too */
+	VMX_EXIT_RDPMC,
+	VMX_EXIT_WBINVD,
+	VMX_EXIT_INVALID_INSN,	/* what this guest does not have: #UD */
+	VMX_NR_EXIT_KINDS
+};
+
+struct vmx_exit {
+	enum vmx_exit_kind kind;
+	u32 reason;		/* the CPU's, for messages */
+	u32 access;		/* DUNE_ACCESS_* */
+	u64 qualification;
+	u64 gpa;
+	u8 vector;
+};
+
+/* CR access, decoded. */
+struct vmx_cr_access {
+	enum { VMX_CR_READ, VMX_CR_WRITE, VMX_CR_OTHER } op;
+	unsigned int cr;
+	unsigned int gpr;	/* index in struct dune_regs */
+};
+
+/* ---- module lifetime (process context) ---- */
+int vmx_setup(void);
+void vmx_teardown(void);
+u32 vmx_api_caps(void);
+
+/* ---- this CPU's VMX operation; irqs off or hotplug context ---- */
+int vmx_cpu_enable(void);
+void vmx_cpu_disable(void);
+/* After the last vmx_cpu_disable(); process context. */
+void vmx_free_cpu_regions(void);
+
+/* ---- vCPU state ---- */
+/* Allocates and fills the memory; may sleep. 0 or negative errno. */
+int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa);
+/* The vCPU must be loaded nowhere. */
+void vmx_vcpu_destroy(struct vmx_vcpu *v);
+
+/* For sched-hooks only; preemption off. */
+void vmx_vmcs_load(struct vmx_vcpu *v);
+void vmx_vmcs_clear(struct vmx_vcpu *v);
+void vmx_vmcs_init(struct vmx_vcpu *v);
+void vmx_host_state_load(struct vmx_vcpu *v);	/* the CPU changed */
+void vmx_host_state_restore(struct vmx_vcpu *v);/* leaving this CPU to others */
+
+void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
+void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
+/* rip, rsp, rflags into *r. */
+void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r);
+u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
+void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
+unsigned int vmx_guest_cpl(const struct vmx_vcpu *v);
+void vmx_skip_insn(struct vmx_vcpu *v);
+u32 vmx_insn_len(const struct vmx_vcpu *v);
+
+/* Injection happens at the next entry. */
+enum vmx_error_code { VMX_NO_ERROR_CODE, VMX_ERROR_CODE_0 };
+void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec);
+/* If the exit interrupted an event's delivery, deliver it again; 1 if so. */
+int vmx_reinject(struct vmx_vcpu *v);
+
+/*
+ * Enter the guest once; irqs off, preemption off, FPU loaded. gprs is the
+ * guest's register file, loaded and stored. Handles NMI and #MC of the host
+ * itself. Fills *exit.
+ */
+void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit);
+void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
+
+/* This CPU's cached translations; preemption off. */
+void vmx_flush_ept(u64 eptp);
+void vmx_flush_vpid(u16 vpid);
+
+#endif /* KMOD_VMX_VMX_H */

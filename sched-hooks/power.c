@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * See power.h. Lock card: power_lock. Type: mutex. Protects: users, and the
+ * order of enabling against CPU hotplug. Order: cpus_read_lock() outside it.
+ * Context: process. Hotplug callbacks run under the hotplug write lock, which
+ * excludes power_get()/power_put(), so they read users without it.
+ */
+#include <linux/cpu.h>
+#include <linux/mutex.h>
+#include <linux/printk.h>
+#include <linux/reboot.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+#include <asm/reboot.h>
+
+#include "power.h"
+#include "residency.h"
+
+static DEFINE_MUTEX(power_lock);
+static unsigned int users;
+static enum cpuhp_state hotplug_state;
+static DEFINE_PER_CPU(bool, enabled);
+
+static int enable_here(void)
+{
+	int err = 0;
+
+	if (!this_cpu_read(enabled)) {
+		err = vmx_cpu_enable();
+		this_cpu_write(enabled, !err);
+	}
+	return err;
+}
+
+static void disable_here(void *unused)
+{
+	if (!this_cpu_read(enabled))
+		return;
+	residency_clear_cpu();
+	this_cpu_write(enabled, false);
+	vmx_cpu_disable();
+}
+
+static void enable_ipi(void *first_error)
+{
+	int err = enable_here();
+
+	if (err)
+		atomic_cmpxchg((atomic_t *)first_error, 0, err);
+}
+
+int power_get(void)
+{
+	atomic_t error = ATOMIC_INIT(0);
+	int err = 0;
+
+	cpus_read_lock();
+	mutex_lock(&power_lock);
+	if (users++ == 0) {
+		on_each_cpu(enable_ipi, &error, 1);
+		err = atomic_read(&error);
+		if (err) {
+			on_each_cpu(disable_here, NULL, 1);
+			users--;
+		}
+	}
+	mutex_unlock(&power_lock);
+	cpus_read_unlock();
+	if (err == -EBUSY)
+		pr_err_ratelimited("dune: another hypervisor holds VT-x (KVM with a running guest, VirtualBox, VMware?); stop it and try again\n");
+	else if (err)
+		pr_err_ratelimited("dune: VMXON failed: %d\n", err);
+	return err;
+}
+
+void power_put(void)
+{
+	cpus_read_lock();
+	mutex_lock(&power_lock);
+	if (--users == 0)
+		on_each_cpu(disable_here, NULL, 1);
+	mutex_unlock(&power_lock);
+	cpus_read_unlock();
+}
+
+static int cpu_comes(unsigned int cpu)
+{
+	unsigned long flags;
+	int err = 0;
+
+	local_irq_save(flags);
+	if (users)
+		err = enable_here();
+	local_irq_restore(flags);
+	return err;
+}
+
+static int cpu_goes(unsigned int cpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	disable_here(NULL);
+	local_irq_restore(flags);
+	return 0;
+}
+
+static int suspend(void)
+{
+	disable_here(NULL);
+	return 0;
+}
+
+static void resume(void)
+{
+	if (users && enable_here())
+		pr_err("dune: VMXON failed on resume\n");
+}
+
+/* The boot CPU, which is never unplugged for a suspend; irqs off. */
+static struct syscore_ops syscore = {
+	.suspend = suspend,
+	.resume = resume,
+};
+
+static int reboot(struct notifier_block *nb, unsigned long event, void *arg)
+{
+	on_each_cpu(disable_here, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block reboot_notifier = {
+	.notifier_call = reboot,
+};
+
+/* Crash and kexec: any context, this CPU only; no list is trusted any more. */
+static void emergency_disable(void)
+{
+	if (!this_cpu_read(enabled))
+		return;
+	residency_clear_cpu();
+	this_cpu_write(enabled, false);
+	vmx_cpu_disable();
+}
+
+int power_setup(void)
+{
+	int state;
+
+	residency_setup();
+	state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/dune:online",
+				  cpu_comes, cpu_goes);
+	if (state < 0)
+		return state;
+	hotplug_state = state;
+	register_reboot_notifier(&reboot_notifier);
+	register_syscore_ops(&syscore);
+	cpu_emergency_register_virt_callback(emergency_disable);
+	return 0;
+}
+
+void power_teardown(void)
+{
+	cpu_emergency_unregister_virt_callback(emergency_disable);
+	unregister_syscore_ops(&syscore);
+	unregister_reboot_notifier(&reboot_notifier);
+	cpuhp_remove_state(hotplug_state);
+	vmx_free_cpu_regions();
+}

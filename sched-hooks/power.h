@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * When the CPUs are in VMX operation: while at least one vm exists, on every
+ * online CPU, through hotplug, suspend, reboot and crash.
+ */
+#ifndef SCHED_HOOKS_POWER_H
+#define SCHED_HOOKS_POWER_H
+
+/* Module init/exit; process context. */
+int power_setup(void);
+void power_teardown(void);
+
+/*
+ * A vm comes or goes; may sleep. power_get(): 0, -EBUSY when another
+ * hypervisor holds VMX (said in the log), or another errno; nothing changed.
+ */
+int power_get(void);
+void power_put(void);
+
+#endif /* SCHED_HOOKS_POWER_H */
