@@ -9,6 +9,7 @@
 #define SMP_PLAT_H
 
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,7 +63,7 @@ static inline void plat_full_mb(void)
 
 static inline void plat_cpu_relax(void)
 {
-	__builtin_ia32_pause();
+	sched_yield();	/* what is waited for may need this CPU */
 }
 
 /* A zeroed table page, or NULL when a failure was asked for. */
