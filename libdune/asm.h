@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What the assembly files share with C: offsets, sizes and code numbers. Every
+ * line here is asserted against the C declarations in internal.h.
+ */
+#ifndef DUNE_ASM_H
+#define DUNE_ASM_H
+
+/* struct dune_thread */
+#define THREAD_FD		0
+#define THREAD_ENTERED		4
+#define THREAD_PAGE		8
+#define THREAD_HOST_SP		16
+#define THREAD_ENTER_ERROR	24
+
+/* struct dune_regs; struct dune_vcpu_page begins with one */
+#define REGS_RAX	0
+#define REGS_RCX	8
+#define REGS_RDX	16
+#define REGS_RBX	24
+#define REGS_RSP	32
+#define REGS_RBP	40
+#define REGS_RSI	48
+#define REGS_RDI	56
+#define REGS_R8		64
+#define REGS_R9		72
+#define REGS_R10	80
+#define REGS_R11	88
+#define REGS_R12	96
+#define REGS_R13	104
+#define REGS_R14	112
+#define REGS_R15	120
+#define REGS_RIP	128
+#define REGS_RFLAGS	136
+
+/* struct dune_vcpu_page */
+#define PAGE_SYNC	144
+#define PAGE_EXIT_ADDR	520
+
+#define ASM_SYNC_REGS	1
+#define ASM_DUNE_RUN	0xd510
+#define ASM_EXIT_RETRY	1
+
+#define REDZONE		128
+
+/* What dune_host_exit() asks the stub to do. */
+#define HOST_RUN		0	/* run the guest again */
+#define HOST_TOUCH_READ		1	/* first read the refused address natively */
+#define HOST_TOUCH_WRITE	2	/* first write it */
+#define HOST_ENTER_FAILED	3	/* dune_enter() returns enter_error */
+
+/* Bytes of one entry of dune_trap_vectors[] */
+#define TRAP_STUB_SIZE	16
+
+/*
+ * Flags a program may have set that SYSCALL cleared and the return path must
+ * give back: TF, DF, IOPL, NT, AC, ID. IF is tested the other way round.
+ */
+#define FLAG_IF			0x200
+#define FLAGS_UNUSUAL		0x247500
+
+/* The instruction by which the guest calls the module. */
+#ifdef DUNE_TEST_CPU
+/* Same length, faults at CPL 3: the unit tests' fake CPU catches it. */
+#define INSN_VMCALL	.byte 0x0f, 0x0b, 0x90
+#else
+#define INSN_VMCALL	vmcall
+#endif
+#define STR_(x...)	#x
+#define STR(x...)	STR_(x)
+#define VMCALL_STR	STR(INSN_VMCALL)
+
+#endif /* DUNE_ASM_H */

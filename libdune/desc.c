@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The guest's descriptor tables: GDT and TSS per thread, one IDT.
+ *
+ * Selectors follow Linux: SYSCALL loads CS and SS from the host's STAR, and
+ * the vDSO reads the limit of entry 15 to learn its CPU.
+ */
+#include "internal.h"
+
+#define GDT_CODE64(dpl)	(0x00af9b000000ffffull | (uint64_t)(dpl) << 45)
+#define GDT_CODE32(dpl)	(0x00cf9b000000ffffull | (uint64_t)(dpl) << 45)
+#define GDT_DATA(dpl)	(0x00cf93000000ffffull | (uint64_t)(dpl) << 45)
+
+#define GDT_KERNEL_CODE	(DUNE_GUEST_CS >> 3)
+#define GDT_KERNEL_DATA	(DUNE_GUEST_DS >> 3)
+#define GDT_USER_CODE32	4
+#define GDT_USER_DATA	5
+#define GDT_USER_CODE	6
+#define GDT_TSS		(DUNE_GUEST_TR >> 3)
+#define GDT_CPU_NODE	15
+
+#define TSS_BUSY	0x8bull
+
+/* The IST stack of each vector; every one has some, because of the red zone. */
+enum {
+	IST_PF = 1,
+	IST_DF,
+	IST_NMI,
+	IST_DEBUG,
+	IST_GP,
+	IST_EXCEPTION,
+	IST_INTERRUPT,
+};
+_Static_assert(IST_INTERRUPT < THREAD_STACKS, "a stack for each IST");
+
+/*
+ * Exceptions use trap gates: they keep IF, and no interrupt is ever delivered
+ * through the guest's IDT while it handles one. Vectors from 32 up use
+ * interrupt gates.
+ */
+#define GATE_INTERRUPT	0x8eull
+#define GATE_TRAP	0x8full
+
+void dune_gdt_build(struct dune_thread *t)
+{
+	uint64_t base = (uint64_t)&t->tss;
+	uint64_t limit = sizeof(t->tss) - 1;
+	uint32_t cpu_node = 0;
+
+	t->gdt[GDT_KERNEL_CODE] = GDT_CODE64(0);
+	t->gdt[GDT_KERNEL_DATA] = GDT_DATA(0);
+	t->gdt[GDT_USER_CODE32] = GDT_CODE32(3);
+	t->gdt[GDT_USER_DATA] = GDT_DATA(3);
+	t->gdt[GDT_USER_CODE] = GDT_CODE64(3);
+	t->gdt[GDT_TSS] = limit | (base & 0xffffff) << 16 | TSS_BUSY << 40 |
+			  (base >> 24 & 0xff) << 56;
+	t->gdt[GDT_TSS + 1] = base >> 32;
+
+	/*
+	 * The CPU and node now. Without RDPID the vDSO's getcpu() reads it; a
+	 * getcpu() result is a hint that may be old, so nothing tracks moves.
+	 */
+	asm volatile("lsl %1, %0" : "+r" (cpu_node) : "r" (GDT_CPU_NODE << 3 | 3) : "cc");
+	/* Read-only data, expand-down, accessed, DPL 3, as Linux has it. */
+	t->gdt[GDT_CPU_NODE] = 0x0040f50000000000ull | (cpu_node & 0xffff) |
+			       (uint64_t)(cpu_node >> 16 & 0xf) << 48;
+}
+
+void dune_tss_build(struct dune_thread *t)
+{
+	uint64_t base = (uint64_t)t;
+	unsigned int i;
+
+	for (i = 1; i < THREAD_STACKS; i++)
+		t->tss.ist[i - 1] = base + (i + 1) * THREAD_STACK_SIZE;
+	t->tss.rsp[0] = t->tss.ist[IST_EXCEPTION - 1];
+	t->tss.iomap = sizeof(t->tss);		/* no I/O bitmap */
+}
+
+static unsigned int vector_ist(unsigned int vector)
+{
+	switch (vector) {
+	case 14:
+		return IST_PF;
+	case 8:
+		return IST_DF;
+	case 2:
+		return IST_NMI;
+	case 1:
+	case 3:
+		return IST_DEBUG;
+	case 10:
+	case 11:
+	case 12:
+	case 13:
+		return IST_GP;
+	default:
+		return vector < 32 ? IST_EXCEPTION : IST_INTERRUPT;
+	}
+}
+
+void dune_idt_build(void *page)
+{
+	uint64_t *gate = page;
+	unsigned int i;
+
+	for (i = 0; i < 256; i++, gate += 2) {
+		uint64_t target = (uint64_t)dune_trap_vectors + i * TRAP_STUB_SIZE;
+		uint64_t type = i < 32 ? GATE_TRAP : GATE_INTERRUPT;
+
+		gate[0] = (target & 0xffff) | (uint64_t)DUNE_GUEST_CS << 16 |
+			  (uint64_t)vector_ist(i) << 32 | type << 40 |
+			  (target >> 16 & 0xffff) << 48;
+		gate[1] = target >> 32;
+	}
+}

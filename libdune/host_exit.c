@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * What the run stub cannot do itself: refused accesses, traps, dead vCPUs.
+ *
+ * Code of kind "host" (see internal.h): on the host stack, in plain mode. The
+ * thread's vector registers are the guest's and live, so this file is compiled
+ * without them and saves them around calls to other code.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+#include "rawsys.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
+
+/* So often may the very same access be refused before we give up on it. */
+#define REFUSED_MAX	64
+
+__attribute__((visibility("hidden"))) int dune_host_exit(struct dune_thread *t, long ret);
+__attribute__((visibility("hidden"))) _Noreturn void dune_host_trap(struct dune_thread *t);
+
+static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
+{
+	if (sp)
+		dune_call_on_stack(fn, t, sp);
+	else
+		fn(t);
+}
+
+/* fn(t) at stack pointer sp (0: on this stack); fn may use vector registers. */
+static void call_saved(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
+{
+	unsigned int size = dune_vm.xsave_size ? dune_vm.xsave_size : 512;
+	uint64_t buf = ((uint64_t)__builtin_alloca(size + 64) + 63) & ~63ull;
+	volatile uint64_t *header = (uint64_t *)(buf + 512);
+	unsigned int i;
+
+	if (!dune_vm.xsave_size) {
+		asm volatile("fxsave64 (%0)" : : "r" (buf) : "memory");
+		call_on(t, fn, sp);
+		asm volatile("fxrstor64 (%0)" : : "r" (buf) : "memory");
+		return;
+	}
+	for (i = 0; i < 8; i++)
+		header[i] = 0;
+	asm volatile("xsave64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+	call_on(t, fn, sp);
+	asm volatile("xrstor64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+}
+
+/* struct sigaction of the kernel */
+struct kernel_sigaction {
+	uint64_t handler, flags, restorer, mask;
+};
+
+static bool signal_handled(int sig)
+{
+	struct kernel_sigaction sa;
+
+	if (raw_syscall4(SYS_rt_sigaction, sig, 0, (long)&sa, sizeof(sa.mask)))
+		return false;
+	return sa.handler != (uint64_t)SIG_DFL && sa.handler != (uint64_t)SIG_IGN;
+}
+
+/*
+ * t->crash is complete: tell the program, then let the thread run into the
+ * same fault natively, with the same registers.
+ */
+static _Noreturn void leave(struct dune_thread *t)
+{
+	if (dune_crash_wanted())
+		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
+	dune_replay(t, &t->crash.regs);
+}
+
+static void crash_from_page(struct dune_thread *t)
+{
+	struct dune_vcpu_page *page = t->page;
+
+	t->crash.kind = page->exit.kind;
+	t->crash.vector = 0;
+	t->crash.error_code = 0;
+	t->crash.fault_addr = page->exit.kind == DUNE_EXIT_FAULT ? page->exit.addr : 0;
+	t->crash.regs = page->regs;
+	t->crash.exit = page->exit;
+}
+
+/* Can the mm give this access after all? Waits for a userfault, too. */
+static bool populate(uint64_t addr, uint32_t access)
+{
+	int advice = access & DUNE_ACCESS_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+
+	return raw_syscall3(SYS_madvise, addr & ~(PAGE_SIZE - 1), PAGE_SIZE, advice) == 0;
+}
+
+/*
+ * The mm refused an access. If the program handles the signal, do the access
+ * natively on the guest's stack (in the stub): Linux runs the handler, which
+ * may repair and return. Else the signal kills, and the core file should show
+ * the guest's registers: do it as the guest.
+ */
+static int refused(struct dune_thread *t)
+{
+	const struct dune_exit *exit = &t->page->exit;
+	uint64_t rip = t->page->regs.rip;
+
+	if (t->refused_addr == exit->addr && t->refused_rip == rip) {
+		if (++t->refused_times == REFUSED_MAX) {
+			/*
+			 * Linux allows it and the module does not, for ever:
+			 * memory that Dune cannot map. Go on without Dune.
+			 */
+			t->refused_times = 0;
+			call_saved(t, dune_refused_report, 0);
+			crash_from_page(t);
+			dune_replay(t, &t->crash.regs);
+		}
+	} else {
+		t->refused_addr = exit->addr;
+		t->refused_rip = rip;
+		t->refused_times = 0;
+	}
+
+	if (!(exit->access & DUNE_ACCESS_EXEC)) {
+		if (signal_handled(SIGSEGV) || signal_handled(SIGBUS))
+			return exit->access & DUNE_ACCESS_WRITE ? HOST_TOUCH_WRITE :
+								  HOST_TOUCH_READ;
+		if (populate(exit->addr, exit->access))
+			return HOST_RUN;
+	}
+	crash_from_page(t);
+	leave(t);
+}
+
+/* Nothing of the guest has run since dune_enter(): fail that call. */
+static bool not_started(struct dune_thread *t)
+{
+	return t->page->regs.rip == (uint64_t)dune_entered;
+}
+
+static int enter_failed(struct dune_thread *t, long err)
+{
+	t->enter_error = err;
+	return HOST_ENTER_FAILED;
+}
+
+static int dead(struct dune_thread *t)
+{
+	const struct dune_exit *exit = &t->page->exit;
+
+	if (not_started(t)) {
+		dune_why_set("the vCPU did not start: %s (exit reason %#x, qualification %#llx)",
+			     dune_kind_name(exit->kind), exit->hw_reason,
+			     (unsigned long long)exit->qualification);
+		return enter_failed(t, -EIO);
+	}
+	crash_from_page(t);
+	if (dune_crash_wanted())
+		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
+	dune_crash_die(t);
+}
+
+/* DUNE_RUN returned something else than SYSCALL and RETRY. */
+int dune_host_exit(struct dune_thread *t, long ret)
+{
+	if (ret == -EINTR || ret == -EAGAIN || ret == DUNE_EXIT_HYPERCALL)
+		return HOST_RUN;
+	/* In a forked child the vCPU's page is not mapped: do not look. */
+	if (ret < 0 && dune_alive() && not_started(t) && (t->page->sync & DUNE_SYNC_REGS)) {
+		dune_why_set("DUNE_RUN failed: error %ld", -ret);
+		return enter_failed(t, ret);
+	}
+	if (ret < 0)
+		dune_run_failed_die(t, ret);
+	if (ret == DUNE_EXIT_FAULT)
+		return refused(t);
+	return dead(t);
+}
+
+/* A guest that trapped, from dune_trap_landing. */
+void dune_host_trap(struct dune_thread *t)
+{
+	if (t->slot_error) {
+		/* The access is fine, Dune has no slot for it: go on natively. */
+		call_saved(t, dune_slot_report, 0);
+		t->slot_error = 0;
+		dune_replay(t, &t->crash.regs);
+	}
+	__builtin_memset(&t->crash.exit, 0, sizeof(t->crash.exit));
+	leave(t);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Shared by the files of libdune only.
+ *
+ * Three kinds of code live in this library:
+ *   plain   ordinary C of a Linux thread (init.c, thread.c, stats.c, crash.c)
+ *   host    C called by the run stub between two DUNE_RUNs, on the thread's
+ *           host stack, while the guest's vector registers are live
+ *           (host_exit.c): general registers only, raw system calls only
+ *   guest   the guest's exception handlers (trap.c, entry.S): as host, and
+ *           they must not touch memory whose 1 GiB region may be unmapped in
+ *           the guest page table, because the #PF handler cannot nest
+ */
+#ifndef DUNE_INTERNAL_H
+#define DUNE_INTERNAL_H
+
+#include <stddef.h>
+
+#pragma GCC visibility push(default)
+#include "dune.h"
+#pragma GCC visibility pop
+
+#include "asm.h"
+#include "uapi/dune_abi_check.h"
+
+#define PAGE_SIZE	4096ul
+#define REGION_SIZE	(1ul << DUNE_SLOT_SHIFT)
+#define USER_END	(1ul << 47)
+
+/*
+ * A thread's area: one aligned allocation of THREAD_STACKS stacks. Stack 0 is
+ * the host stack, with struct dune_thread at its low end; stack i > 0 is the
+ * guest's IST i. They are large because Linux delivers a signal on whatever
+ * stack the guest is using, the exception stacks included.
+ */
+#define THREAD_STACK_SIZE	0x10000ul
+#define THREAD_STACKS		8u
+#define THREAD_SIZE		(THREAD_STACK_SIZE * THREAD_STACKS)
+
+#define GDT_ENTRIES		16
+
+struct dune_tss {
+	uint32_t reserved0;
+	uint64_t rsp[3];
+	uint64_t reserved1;
+	uint64_t ist[7];
+	uint64_t reserved2;
+	uint16_t reserved3;
+	uint16_t iomap;
+} __attribute__((packed));
+
+struct dune_thread {
+	int fd;				/* the vCPU */
+	uint32_t entered;		/* in Dune mode, or a signal handler's frame is below us */
+	struct dune_vcpu_page *page;
+	uint64_t host_sp;		/* top of the host stack */
+	int64_t enter_error;		/* for HOST_ENTER_FAILED */
+
+	/* The last refused access, to notice that nothing moves. */
+	uint64_t refused_addr;
+	uint64_t refused_rip;
+	uint32_t refused_times;
+	uint32_t slot_error;		/* errno of the slot the guest did not get */
+
+	struct dune_thread *next;	/* list of all, or of the free ones */
+	struct dune_thread *prev;
+
+	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
+	struct dune_crash crash;
+
+	uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
+	struct dune_tss tss __attribute__((aligned(16)));
+};
+
+/* Guest page table: its pages, in one piece of one slot. See pgtable.c. */
+struct dune_pt {
+	uint64_t *pool;
+	uint64_t pool_gpa;
+	unsigned int used;		/* pages given out by pt_alloc() */
+};
+
+struct dune_vm {
+	int fd;
+	uint32_t generation;		/* of this process's vms; see thread_current() */
+	struct dune_pt pt;
+	const uint32_t *slot_table;
+	const struct dune_vm_page *page;
+	uint64_t idt;
+	unsigned int nr_vm_counters;	/* the module's, at most ours */
+	unsigned int nr_vcpu_counters;
+	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
+};
+
+/*
+ * One page that fork() zeroes in the child (MADV_WIPEONFORK), so that a child
+ * knows by a load that the vm is not its own, however it was forked.
+ */
+struct dune_forkpage {
+	uint32_t alive;			/* dune_vm is ready for this mm */
+	uint32_t lock;			/* futex: 0 free, 1 held, 2 held and waited for */
+};
+
+#define ASM_AT(type, member, offset) \
+	_Static_assert(offsetof(struct type, member) == (offset), #member)
+ASM_AT(dune_thread, fd, THREAD_FD);
+ASM_AT(dune_thread, entered, THREAD_ENTERED);
+ASM_AT(dune_thread, page, THREAD_PAGE);
+ASM_AT(dune_thread, host_sp, THREAD_HOST_SP);
+ASM_AT(dune_thread, enter_error, THREAD_ENTER_ERROR);
+ASM_AT(dune_regs, rax, REGS_RAX);
+ASM_AT(dune_regs, rcx, REGS_RCX);
+ASM_AT(dune_regs, rdx, REGS_RDX);
+ASM_AT(dune_regs, rbx, REGS_RBX);
+ASM_AT(dune_regs, rsp, REGS_RSP);
+ASM_AT(dune_regs, rbp, REGS_RBP);
+ASM_AT(dune_regs, rsi, REGS_RSI);
+ASM_AT(dune_regs, rdi, REGS_RDI);
+ASM_AT(dune_regs, r8, REGS_R8);
+ASM_AT(dune_regs, r9, REGS_R9);
+ASM_AT(dune_regs, r10, REGS_R10);
+ASM_AT(dune_regs, r11, REGS_R11);
+ASM_AT(dune_regs, r12, REGS_R12);
+ASM_AT(dune_regs, r13, REGS_R13);
+ASM_AT(dune_regs, r14, REGS_R14);
+ASM_AT(dune_regs, r15, REGS_R15);
+ASM_AT(dune_regs, rip, REGS_RIP);
+ASM_AT(dune_regs, rflags, REGS_RFLAGS);
+ASM_AT(dune_vcpu_page, regs, 0);
+ASM_AT(dune_vcpu_page, sync, PAGE_SYNC);
+ASM_AT(dune_vcpu_page, exit.addr, PAGE_EXIT_ADDR);
+/* stub.S pops a dune_fork_frame in this order, then returns by its rip. */
+ASM_AT(dune_fork_frame, rbx, 0);
+ASM_AT(dune_fork_frame, rbp, 8);
+ASM_AT(dune_fork_frame, r12, 16);
+ASM_AT(dune_fork_frame, r13, 24);
+ASM_AT(dune_fork_frame, r14, 32);
+ASM_AT(dune_fork_frame, r15, 40);
+ASM_AT(dune_fork_frame, rcx, 48);
+ASM_AT(dune_fork_frame, r11, 56);
+ASM_AT(dune_fork_frame, rip, 64);
+_Static_assert(DUNE_SYNC_REGS == ASM_SYNC_REGS, "stub.S");
+_Static_assert(DUNE_RUN == ASM_DUNE_RUN, "stub.S");
+_Static_assert(DUNE_EXIT_SYSCALL == 0, "stub.S");
+_Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
+_Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
+_Static_assert(sizeof(struct dune_thread) <= 4096, "leaves a host stack");
+#undef ASM_AT
+
+#pragma GCC visibility push(hidden)
+
+extern struct dune_vm dune_vm;
+extern struct dune_forkpage *dune_forkpage;
+extern dune_crash_fn dune_crash_handler;
+
+/* stub.S */
+int dune_enter_asm(struct dune_thread *t);
+void dune_entered(void);		/* a label: the first guest instruction */
+void dune_trap_landing(void);		/* a label */
+void dune_call_on_stack(void (*fn)(void *), void *arg, uint64_t sp);
+_Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
+
+/* entry.S */
+void dune_syscall_entry(void);
+extern const char dune_trap_vectors[];
+
+/* init.c */
+__attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
+int dune_fill(uintptr_t addr);
+void dune_lock(void);
+void dune_unlock(void);
+
+/* thread.c */
+int dune_threads_init(void);
+void dune_threads_forget(void);
+struct dune_thread *dune_thread_current(void);
+
+/* desc.c */
+void dune_gdt_build(struct dune_thread *t);
+void dune_tss_build(struct dune_thread *t);
+void dune_idt_build(void *page);
+
+/* crash.c */
+void dune_crash_call(void *thread);
+void dune_crash_report(void *thread);
+void dune_refused_report(void *thread);
+void dune_slot_report(void *thread);
+_Noreturn void dune_crash_die(struct dune_thread *t);
+_Noreturn void dune_run_failed_die(struct dune_thread *t, long err);
+const char *dune_kind_name(unsigned int kind);
+
+#pragma GCC visibility pop
+
+/* This process, not its parent, has a vm. */
+static inline bool dune_alive(void)
+{
+	struct dune_forkpage *page = __atomic_load_n(&dune_forkpage, __ATOMIC_ACQUIRE);
+
+	return page && __atomic_load_n(&page->alive, __ATOMIC_ACQUIRE);
+}
+
+static inline bool dune_crash_wanted(void)
+{
+	return __atomic_load_n(&dune_crash_handler, __ATOMIC_RELAXED) != NULL;
+}
+
+static inline bool dune_in_guest(void)
+{
+#ifdef DUNE_TEST_CPU
+	extern bool fake_in_guest(void);
+
+	return fake_in_guest();
+#else
+	uint16_t cs;
+
+	asm volatile("mov %%cs, %0" : "=r" (cs));
+	return (cs & 3) == 0;
+#endif
+}
+
+static inline long dune_vmcall(uint64_t nr, uint64_t arg)
+{
+	long ret;
+
+	asm volatile(VMCALL_STR
+		     : "=a" (ret)
+		     : "a" (nr), "D" (arg)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
+
+#endif /* DUNE_INTERNAL_H */

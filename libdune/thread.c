@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* A thread's vCPU: made at its first dune_enter(), freed when it exits. */
+#include <asm/prctl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "rawsys.h"
+
+__attribute__((visibility("hidden"))) void dune_thread_exit(struct dune_thread *t);
+
+/*
+ * The calling thread's area, valid if its generation is the vm's: a forked
+ * child inherits the pointer but not what it points to.
+ */
+static __thread struct dune_thread *self __attribute__((tls_model("initial-exec")));
+static __thread uint32_t self_generation __attribute__((tls_model("initial-exec")));
+
+/* Under dune_lock(). */
+static struct dune_thread *all_threads;		/* with a vCPU */
+static struct dune_thread *free_areas;
+
+static pthread_key_t exit_key;
+static bool exit_key_made;
+
+struct dune_thread *dune_thread_current(void)
+{
+	if (!self || !dune_alive() || self_generation != dune_vm.generation)
+		return NULL;
+	return self;
+}
+
+int dune_vcpu_fd(void)
+{
+	struct dune_thread *t = dune_thread_current();
+
+	return t ? t->fd : -1;
+}
+
+bool dune_inside(void)
+{
+	return dune_in_guest();
+}
+
+/* THREAD_SIZE bytes, aligned to that: an IST stack's user finds its thread. */
+static struct dune_thread *area_map(void)
+{
+	char *p, *start;
+
+	p = mmap(NULL, 2 * THREAD_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	start = (char *)(((uintptr_t)p + THREAD_SIZE - 1) & ~(THREAD_SIZE - 1));
+	if (start > p)
+		munmap(p, start - p);
+	if (start + THREAD_SIZE < p + 2 * THREAD_SIZE)
+		munmap(start + THREAD_SIZE, p + THREAD_SIZE - start);
+	madvise(start, THREAD_SIZE, MADV_NOHUGEPAGE);
+	return (struct dune_thread *)start;
+}
+
+static struct dune_thread *area_get(void)
+{
+	struct dune_thread *t;
+
+	dune_lock();
+	t = free_areas;
+	if (t)
+		free_areas = t->next;
+	dune_unlock();
+	return t ? t : area_map();
+}
+
+static void area_put(struct dune_thread *t)
+{
+	dune_lock();
+	t->next = free_areas;
+	free_areas = t;
+	dune_unlock();
+}
+
+static void list_add(struct dune_thread *t)
+{
+	dune_lock();
+	t->prev = NULL;
+	t->next = all_threads;
+	if (all_threads)
+		all_threads->prev = t;
+	all_threads = t;
+	dune_unlock();
+}
+
+static void list_del(struct dune_thread *t)
+{
+	dune_lock();
+	if (t->next)
+		t->next->prev = t->prev;
+	if (t->prev)
+		t->prev->next = t->next;
+	else
+		all_threads = t->next;
+	dune_unlock();
+}
+
+static void sregs_build(struct dune_thread *t)
+{
+	struct dune_sregs *sregs = &t->page->sregs;
+
+	memset(sregs, 0, sizeof(*sregs));
+	sregs->cr3 = dune_vm.pt.pool_gpa;
+	raw_syscall3(SYS_arch_prctl, ARCH_GET_FS, (long)&sregs->fs_base, 0);
+	raw_syscall3(SYS_arch_prctl, ARCH_GET_GS, (long)&sregs->gs_base, 0);
+	sregs->gdt_base = (uint64_t)t->gdt;
+	sregs->gdt_limit = sizeof(t->gdt) - 1;
+	sregs->idt_base = dune_vm.idt;
+	sregs->idt_limit = PAGE_SIZE - 1;
+	sregs->tss_base = (uint64_t)&t->tss;
+	sregs->tss_limit = sizeof(t->tss) - 1;
+	t->page->sync |= DUNE_SYNC_SREGS;
+}
+
+static struct dune_thread *thread_create(int *err)
+{
+	struct dune_create_vcpu create = { .flags = 0 };
+	struct dune_thread *t = area_get();
+
+	if (!t) {
+		*err = -ENOMEM;
+		dune_why_set("cannot map a thread area: %m");
+		return NULL;
+	}
+	memset(t, 0, sizeof(*t));
+	*err = dune_fill((uintptr_t)t);
+	if (*err)
+		goto err_area;
+
+	t->fd = ioctl(dune_vm.fd, DUNE_CREATE_VCPU, &create);
+	if (t->fd < 0) {
+		*err = -errno;
+		dune_why_set("DUNE_CREATE_VCPU: %m");
+		goto err_area;
+	}
+	t->page = mmap(NULL, DUNE_VCPU_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       t->fd, 0);
+	if (t->page == MAP_FAILED) {
+		*err = -errno;
+		dune_why_set("cannot map the vCPU page: %m");
+		goto err_fd;
+	}
+	*err = dune_fill((uintptr_t)t->page);
+	if (*err)
+		goto err_page;
+
+	t->host_sp = (uint64_t)t + THREAD_STACK_SIZE;
+	t->landing.rip = (uint64_t)dune_trap_landing;
+	t->landing.rsp = t->host_sp;
+	t->landing.rdi = (uint64_t)t;
+	t->landing.rflags = 0x202;
+	dune_tss_build(t);
+	sregs_build(t);
+	list_add(t);
+	return t;
+
+err_page:
+	munmap(t->page, DUNE_VCPU_PAGE_SIZE);
+err_fd:
+	close(t->fd);
+err_area:
+	area_put(t);
+	return NULL;
+}
+
+static void thread_free(struct dune_thread *t)
+{
+	list_del(t);
+	munmap(t->page, DUNE_VCPU_PAGE_SIZE);
+	close(t->fd);
+	area_put(t);
+}
+
+/* From the stub: the calling thread is about to exit, in plain mode. */
+void dune_thread_exit(struct dune_thread *t)
+{
+	self = NULL;
+	thread_free(t);
+}
+
+/* Thread-specific data destructor. */
+static void thread_exits(void *area)
+{
+	/* Still in Dune mode: stays there up to its exit(), see the stub. */
+	if (dune_in_guest())
+		return;
+	if (area == dune_thread_current())
+		dune_thread_exit(area);
+}
+
+int dune_threads_init(void)
+{
+	int err;
+
+	if (exit_key_made)
+		return 0;
+	err = pthread_key_create(&exit_key, thread_exits);
+	if (err) {
+		dune_why_set("pthread_key_create: %s", strerror(err));
+		return -err;
+	}
+	exit_key_made = true;
+	return 0;
+}
+
+/* In a forked child, under dune_lock(): the parent's vCPUs are not ours. */
+void dune_threads_forget(void)
+{
+	struct dune_thread *t, *next;
+
+	for (t = all_threads; t; t = next) {
+		next = t->next;
+		if (raw_syscall3(SYS_ioctl, t->fd, DUNE_RUN, 0) == -EPERM)
+			close(t->fd);
+		munmap(t, THREAD_SIZE);
+	}
+	for (t = free_areas; t; t = next) {
+		next = t->next;
+		munmap(t, THREAD_SIZE);
+	}
+	all_threads = NULL;
+	free_areas = NULL;
+}
+
+static int enter_fill(struct dune_thread *t)
+{
+	uint64_t fs_base = t->page->sregs.fs_base;
+	int err = dune_fill((uintptr_t)__builtin_frame_address(0));
+
+	/* Not needed, but saves the first page faults. */
+	if (!err && fs_base)
+		err = dune_fill(fs_base);
+	return err;
+}
+
+int dune_enter(void)
+{
+	struct dune_thread *t;
+	int err;
+
+	if (dune_in_guest()) {
+		dune_why_set("this thread is in Dune mode already");
+		return -EBUSY;
+	}
+	if (!dune_alive()) {
+		dune_why_set("no dune_init() in this process");
+		return -EINVAL;
+	}
+	t = dune_thread_current();
+	if (!t) {
+		t = thread_create(&err);
+		if (!t)
+			return err;
+		self = t;
+		self_generation = dune_vm.generation;
+		pthread_setspecific(exit_key, t);
+	}
+	if (t->entered) {
+		dune_why_set("a signal handler interrupted Dune mode on this thread");
+		return -EBUSY;
+	}
+	err = enter_fill(t);
+	if (err)
+		return err;
+	dune_gdt_build(t);
+	t->page->run_flags = 0;
+	__atomic_store_n(&t->entered, 1, __ATOMIC_RELAXED);
+	err = dune_enter_asm(t);
+	if (!err)
+		return 0;
+
+	/* Plain mode still; the vCPU may be dead. */
+	dune_thread_exit(t);
+	pthread_setspecific(exit_key, NULL);
+	return err;
+}
+
+int dune_exit(void)
+{
+	struct dune_thread *t = dune_thread_current();
+
+	if (dune_in_guest())
+		dune_vmcall(DUNE_HC_LEAVE, 0);
+	else if (!t || !t->entered)
+		return -EINVAL;
+	/*
+	 * After leaving: a signal handler in between must not enter a vCPU
+	 * that is in use.
+	 */
+	if (t)
+		__atomic_store_n(&t->entered, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+long dune_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)
+{
+	register long r10 asm("r10") = a4;
+	register long r8 asm("r8") = a5;
+	register long r9 asm("r9") = a6;
+	long ret;
+
+	if (!dune_in_guest())
+		return raw_syscall6(nr, a1, a2, a3, a4, a5, a6);
+	asm volatile(VMCALL_STR
+		     : "=a" (ret)
+		     : "a" (nr), "D" (a1), "S" (a2), "d" (a3), "r" (r10),
+		       "r" (r8), "r" (r9)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
