@@ -221,6 +221,18 @@ static void *pool_map(size_t size)
 	return start;
 }
 
+/*
+ * The EPT grants what the mm grants: the pages that the guest executes at the
+ * host's LSTAR address have to be executable where they really are.
+ */
+static int syscall_entry_protect(const struct dune_pt *pt, uint64_t va)
+{
+	char *page = (char *)pt->pool + (pt_lookup(pt, va & ~(PAGE_SIZE - 1)) - pt->pool_gpa);
+
+	/* Two neighbours: the code may straddle their boundary. */
+	return mprotect(page, 2 * PAGE_SIZE, PROT_READ | PROT_EXEC) ? -errno : 0;
+}
+
 static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 {
 	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -249,6 +261,12 @@ static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 	if (err) {
 		dune_why_set("cannot map the system call entry at %#llx",
 			     (unsigned long long)syscall_entry);
+		goto err_pool;
+	}
+	err = syscall_entry_protect(&vm->pt, syscall_entry);
+	if (err) {
+		dune_why_set("cannot make the system call entry executable: %s",
+			     strerror(-err));
 		goto err_pool;
 	}
 
