@@ -16,7 +16,7 @@ PATCHES = os.path.join(VM, "bochs")
 CONFIGURE = """--enable-smp --enable-cpu-level=6 --enable-vmx=2 --enable-x86-64
     --enable-all-optimizations --enable-avx --enable-evex --enable-memtype --enable-pci
     --enable-instrumentation=instrument/dune --with-nogui --disable-docbook --disable-plugins
-    --disable-sb16 --disable-gameport""".split()
+    --disable-sb16 --disable-gameport --disable-show-ips""".split()
 CXXFLAGS = "-O3 -fomit-frame-pointer -pipe"
 
 
@@ -112,9 +112,13 @@ def _build(progress):
         if not path.endswith(".patch"):
             shutil.copy(path, dune)
     env = dict(os.environ, CXXFLAGS=CXXFLAGS, CFLAGS="-O2 -pipe")
-    if not os.path.exists(src + "/Makefile"):
+    configured = os.path.join(base, "configured")
+    text = " ".join(CONFIGURE) + CXXFLAGS
+    if not os.path.exists(configured) or open(configured).read() != text:
         progress("bochs: configuring")
         sh(["nice", "-n", "5", "./configure"] + CONFIGURE, cwd=src, env=env)
+        with open(configured, "w") as f:
+            f.write(text)
     progress("bochs: compiling (about 4 minutes, once)")
     sh(["nice", "-n", "5", "make", "-j%d" % (os.cpu_count() or 1), "bochs"], cwd=src, env=env)
     shutil.copy(src + "/bochs", base + "/bochs.new")

@@ -51,6 +51,7 @@ class Console:
 
     def line(self, text):
         self.lines.append(text)
+        if __import__("os").environ.get("VMT"): print("%.2f %s" % (self.progress.elapsed(), text))
         bare = _STAMP.sub("", text)
         if REPORTS.match(bare) and not HARMLESS.search(bare):
             self.reports.append(len(self.lines) - 1)

@@ -18,11 +18,14 @@ from common import ROOT, cache_path, lock, sh
 
 BASE = """dash bash coreutils util-linux procps grep sed mawk findutils kmod diffutils
     libc6 libgcc-s1 libstdc++6 zlib1g strace""".split()
+# Pulled in by dependencies, but only packages asked for with --with may need them.
+NOT_IN_BASE = re.compile(r"^(perl|libperl|dpkg|debconf|libdb5|libgdbm|init-system-helpers|usrmerge|"
+                         r"sysvinit|install-info|login|passwd|adduser|libsemanage|libaudit|libpam)")
 # Nobody reads these inside.
-DROP = re.compile(r"^usr/share/(doc|man|info|locale|lintian|bug|bash-completion|zoneinfo|perl5?|zsh|"
+DROP = re.compile(r"^usr/share/(doc|man|info|locale|lintian|bug|bash-completion|zoneinfo|zsh|"
                   r"menu|applications|icons|pixmaps|gcc|debconf|common-licenses)/|^usr/lib/systemd/|"
                   r"^etc/(cron|init\.d|logrotate)|^var/(cache|lib/dpkg)|^usr/lib/x86_64-linux-gnu/gconv/"
-                  r"|^usr/bin/(perl|localedef|systemd)|^usr/include/|\.a$")
+                  r"|^usr/bin/(localedef|systemd)|^usr/include/|/CORE/|/pkgconfig/|\.a$")
 # Of the project's tree: not sent.
 SKIP_DIRS = {".git", "build/vm", "build/kmod", "build/cache"}
 SKIP_FILES = re.compile(r"\.(o|a|d|cmd|mod|mod\.c|gcno|deb|iso|img)$|^\..*\.cmd$")
@@ -73,34 +76,58 @@ def tree_frames(tree, prefix="/", drop=None):
             yield from wire.path_frames(path, guest)
 
 
-def stream(packages, progress):
-    """Path of the cached stream of a root file system with these extra packages."""
-    wanted = sorted(set(BASE) | set(packages))
-    key = hashlib.sha256((" ".join(wanted) + host_suite() + DROP.pattern + "3").encode())
-    out = cache_path("rootfs", key.hexdigest()[:12] + ".stream")
-    if os.path.exists(out):
-        return out
-    with lock("rootfs", progress):
-        if os.path.exists(out):
-            return out
-        progress("rootfs: downloading packages%s (once)" %
-                 (": " + " ".join(packages) if packages else ""))
-        suite = host_suite()
-        apt = Apt("rootfs", [suite, suite + "-updates", suite + "-security"])
-        apt.update()
-        debs = apt.closure(wanted)
-        tree = out + ".tree"
-        shutil.rmtree(tree, ignore_errors=True)
-        os.makedirs(tree)
-        _unpack(debs, tree)
-        sh(["/sbin/ldconfig", "-r", tree])
-        with open(out + ".new", "wb") as f:
-            for frame in tree_frames(tree, drop=DROP):
-                f.write(frame)
-        with open(out + ".libs", "w") as f:
-            f.write("\n".join(os.listdir(tree + "/usr/lib/x86_64-linux-gnu")))
-        shutil.rmtree(tree)
-        os.rename(out + ".new", out)
+def _closure(packages):
+    suite = host_suite()
+    apt = Apt("rootfs", [suite, suite + "-updates", suite + "-security"])
+    apt.update()
+    return apt.closure(packages)
+
+
+def _base_debs():
+    return [d for d in _closure(BASE) if not NOT_IN_BASE.match(os.path.basename(d))]
+
+
+def _make_stream(out, debs):
+    tree = out + ".tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    os.makedirs(tree)
+    _unpack(debs, tree)
+    sh(["/sbin/ldconfig", "-r", tree])                 # makes the .so.N links
+    os.unlink(os.path.join(tree, "etc/ld.so.cache"))    # the tree is only a part of the guest's
+    with open(out + ".new", "wb") as f:
+        for frame in tree_frames(tree, drop=DROP):
+            f.write(frame)
+    with open(out + ".libs", "w") as f:
+        f.write("\n".join(os.listdir(tree + "/usr/lib/x86_64-linux-gnu")))
+    shutil.rmtree(tree)
+    os.rename(out + ".new", out)
+
+
+def stream(progress):
+    """Path of the cached stream of the base root file system; PATH.libs lists its libraries."""
+    key = hashlib.sha256((" ".join(BASE) + host_suite() + DROP.pattern + NOT_IN_BASE.pattern +
+                          "4").encode())
+    out = cache_path("rootfs", "base-" + key.hexdigest()[:12] + ".stream")
+    if not os.path.exists(out):
+        with lock("rootfs", progress):
+            if not os.path.exists(out):
+                progress("rootfs: downloading the base packages (once)")
+                _make_stream(out, _base_debs())
+    return out
+
+
+def extra_stream(packages, progress):
+    """Path of the cached stream of these packages and what they need beyond the base."""
+    packages = sorted(set(packages))
+    key = hashlib.sha256((" ".join(BASE + packages) + host_suite() + DROP.pattern + "4").encode())
+    out = cache_path("rootfs", "with-" + key.hexdigest()[:12] + ".stream")
+    if not os.path.exists(out):
+        with lock("rootfs", progress):
+            if not os.path.exists(out):
+                progress("rootfs: downloading " + " ".join(packages))
+                base = set(_base_debs())
+                debs = [d for d in _closure(BASE + packages) if d not in base]
+                _make_stream(out, debs)
     return out
 
 

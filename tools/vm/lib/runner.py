@@ -132,7 +132,8 @@ def run_bochs(args, progress):
     setup()
     kernel = kernels.get(args.kernel, progress)
     module = module_path(args)
-    root_stream = rootfs.stream(args.packages, progress)
+    root_stream = rootfs.stream(progress)
+    extra = rootfs.extra_stream(args.packages, progress) if args.packages else None
     run_dir = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(cache_path("tmp", "x")))
     out = out_dir(args)
     process = None
@@ -148,6 +149,8 @@ def run_bochs(args, progress):
 
         def frames():
             yield from stream_frames(root_stream)
+            if extra:
+                yield from stream_frames(extra)
             yield from file_frames(args, kernel, root_stream)
             yield from job_frames(args, module)
         session = Session(args, out, ours, console_r, process, Console(progress), progress, machine)
