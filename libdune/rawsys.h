@@ -5,21 +5,28 @@
 
 #include <sys/syscall.h>
 
-static inline long raw_syscall6(long nr, long a1, long a2, long a3, long a4,
-				long a5, long a6)
-{
-	register long r10 asm("r10") = a4;
-	register long r8 asm("r8") = a5;
-	register long r9 asm("r9") = a6;
-	long ret;
+#include "asm.h"
 
-	asm volatile("syscall"
-		     : "=a" (ret)
-		     : "a" (nr), "D" (a1), "S" (a2), "d" (a3), "r" (r10),
-		       "r" (r8), "r" (r9)
-		     : "rcx", "r11", "memory");
-	return ret;
+#define RAW_CALL6(name, insn)							\
+static inline long name(long nr, long a1, long a2, long a3, long a4, long a5,	\
+			long a6)						\
+{										\
+	register long r10 asm("r10") = a4;					\
+	register long r8 asm("r8") = a5;					\
+	register long r9 asm("r9") = a6;					\
+	long ret;								\
+										\
+	asm volatile(insn							\
+		     : "=a" (ret)						\
+		     : "a" (nr), "D" (a1), "S" (a2), "d" (a3), "r" (r10),	\
+		       "r" (r8), "r" (r9)					\
+		     : "rcx", "r11", "memory");					\
+	return ret;								\
 }
+
+RAW_CALL6(raw_syscall6, "syscall")
+/* In the guest; the registers are the same. */
+RAW_CALL6(raw_vmcall6, VMCALL_STR)
 
 static inline long raw_syscall4(long nr, long a1, long a2, long a3, long a4)
 {

@@ -306,17 +306,7 @@ int dune_exit(void)
 
 long dune_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)
 {
-	register long r10 asm("r10") = a4;
-	register long r8 asm("r8") = a5;
-	register long r9 asm("r9") = a6;
-	long ret;
-
-	if (!dune_in_guest())
-		return raw_syscall6(nr, a1, a2, a3, a4, a5, a6);
-	asm volatile(VMCALL_STR
-		     : "=a" (ret)
-		     : "a" (nr), "D" (a1), "S" (a2), "d" (a3), "r" (r10),
-		       "r" (r8), "r" (r9)
-		     : "rcx", "r11", "memory");
-	return ret;
+	if (dune_in_guest())
+		return raw_vmcall6(nr, a1, a2, a3, a4, a5, a6);
+	return raw_syscall6(nr, a1, a2, a3, a4, a5, a6);
 }
