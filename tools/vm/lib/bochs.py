@@ -31,7 +31,7 @@ info: action=report
 def kernel_args(args):
     """The kernel command line; args is the runner's parsed command line."""
     words = ["console=ttyS0,115200", "idle=halt", "no_timer_check", "edd=off", "panic=-1",
-             "reboot=t,force", "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120"]
+             "reboot=t,force", "cryptomgr.notests", "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120"]
     if not args.kaslr:
         words.append("nokaslr")
     if not args.mitigations:
