@@ -70,4 +70,22 @@
 #define STR(x...)	STR_(x)
 #define VMCALL_STR	STR(INSN_VMCALL)
 
+#ifdef __ASSEMBLER__
+/*
+ * Unwind information: register number (DWARF's order) saved at an address.
+ * frame_reg:  at offset (0 to 255) from rsp
+ * guest_reg:  at offset (0 to 255) of the vCPU's page, r12 = struct dune_thread
+ */
+.macro	frame_reg dwarf, offset
+	.if	\offset < 64
+	.cfi_escape 0x10, \dwarf, 2, 0x77, \offset
+	.else
+	.cfi_escape 0x10, \dwarf, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
+	.endif
+.endm
+.macro	guest_reg dwarf, offset
+	.cfi_escape 0x10, \dwarf, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, (\offset & 0x7f) | 0x80, \offset >> 7
+.endm
+#endif
+
 #endif /* DUNE_ASM_H */

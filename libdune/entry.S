@@ -82,6 +82,7 @@ dune_trap_vectors:
 	.type	dune_trap_common, @function
 dune_trap_common:
 	.cfi_startproc
+	.cfi_signal_frame
 	.cfi_undefined rip
 	push	%rax
 	push	%rcx
@@ -98,9 +99,28 @@ dune_trap_common:
 	push	%r13
 	push	%r14
 	push	%r15
+	/* The interrupted code is the caller; CFA = its rsp. */
+	.cfi_escape 0x0f, 4, 0x77, 0xa0, 0x01, 0x06	/* *(rsp + 160) */
+	frame_reg 15, 0
+	frame_reg 14, 8
+	frame_reg 13, 16
+	frame_reg 12, 24
+	frame_reg 11, 32
+	frame_reg 10, 40
+	frame_reg 9, 48
+	frame_reg 8, 56
+	frame_reg 5, 64
+	frame_reg 4, 72
+	frame_reg 6, 80
+	frame_reg 3, 88
+	frame_reg 1, 96
+	frame_reg 2, 104
+	frame_reg 0, 112
+	frame_reg 16, 136
 	cld
 	mov	%rsp, %rdi
 	call	dune_trap
+	.cfi_undefined rip
 	pop	%r15
 	pop	%r14
 	pop	%r13

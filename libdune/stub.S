@@ -91,8 +91,30 @@ dune_enter_return:
 	.type	dune_stub, @function
 	.balign	16
 dune_stub:
+	/*
+	 * The caller of this code is the guest, with the registers in the
+	 * vCPU's page: so a debugger, a profiler and thread cancellation see
+	 * through the stub. CFA = guest rsp.
+	 */
 	.cfi_startproc
-	.cfi_undefined rip
+	.cfi_signal_frame
+	.cfi_escape 0x0f, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, REGS_RSP, 0x06
+	guest_reg 0, REGS_RAX
+	guest_reg 1, REGS_RDX
+	guest_reg 2, REGS_RCX
+	guest_reg 3, REGS_RBX
+	guest_reg 4, REGS_RSI
+	guest_reg 5, REGS_RDI
+	guest_reg 6, REGS_RBP
+	guest_reg 8, REGS_R8
+	guest_reg 9, REGS_R9
+	guest_reg 10, REGS_R10
+	guest_reg 11, REGS_R11
+	guest_reg 12, REGS_R12
+	guest_reg 13, REGS_R13
+	guest_reg 14, REGS_R14
+	guest_reg 15, REGS_R15
+	guest_reg 16, REGS_RIP
 	mov	THREAD_FD(%r12), %edi
 	mov	$ASM_DUNE_RUN, %esi
 	mov	%r14, %rdx
@@ -116,6 +138,8 @@ dune_stub:
 	 * A new task. It is a plain Linux task and owns nothing of this vCPU.
 	 * Go on where the guest called, rax = 0: struct dune_fork_frame.
 	 */
+	.cfi_remember_state
+	.cfi_undefined rip
 	mov	%r13, %rsp
 	pop	%rbx
 	pop	%rbp
@@ -126,6 +150,7 @@ dune_stub:
 	pop	%rcx
 	pop	%r11
 	ret	$REDZONE
+	.cfi_restore_state
 
 .Lnot_syscall:
 	cmp	$ASM_EXIT_RETRY, %rax

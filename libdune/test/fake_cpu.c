@@ -305,7 +305,14 @@ static void vmcall(greg_t *g)
 		g[REG_EFL] = leave.rflags;
 		return;
 	case DUNE_HC_SLOT:
-		g[REG_RAX] = slot_of(r->rdi);
+		r->rax = slot_of(r->rdi);
+		if (fake.retry_slot) {		/* a signal in the middle */
+			fake.retry_slot = false;
+			run_returns(g, DUNE_EXIT_RETRY);
+			syscall(SYS_tgkill, getpid(), gettid(), fake.retry_signal);
+			return;
+		}
+		g[REG_RAX] = r->rax;
 		vcpu.in_guest = true;
 		return;
 	case DUNE_HC_NOP:

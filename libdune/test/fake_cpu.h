@@ -27,6 +27,7 @@
 struct fake {
 	unsigned int retries;		/* so many DUNE_RUNs just return RETRY */
 	int retry_signal;		/* and this signal comes with each */
+	bool retry_slot;		/* the next DUNE_HC_SLOT ends in a RETRY */
 	int run_error;			/* the next DUNE_RUN fails so */
 	unsigned int end_kind;		/* the next DUNE_RUN ends at once so */
 	bool signals_default;		/* pretend SIGSEGV, SIGBUS are SIG_DFL */

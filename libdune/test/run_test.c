@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* The stub, the guest entries and the host exits, on the fake CPU. */
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -161,6 +162,7 @@ static void syscall_keeps_red_zone_and_flags(void)
 	leave();
 }
 
+static int thread_fd;
 static volatile int hits;
 static volatile int enter_in_handler;
 static volatile bool inside_in_handler;
@@ -193,6 +195,88 @@ static void signal_at_retry_spares_the_guest_stack(void)
 	leave();
 	CHECK_EQ(dune_enter(), 0);
 	leave();
+}
+
+static void *trace[32];
+static int trace_len;
+
+static void on_trace(int sig)
+{
+	(void)sig;
+	trace_len = backtrace(trace, 32);
+}
+
+static bool trace_has(const void *start, const void *end)
+{
+	int i;
+
+	for (i = 0; i < trace_len; i++)
+		if (trace[i] >= start && trace[i] < end)
+			return true;
+	return false;
+}
+
+/* From a signal handler through the stub to the guest's functions. */
+static void unwinding_sees_the_guest(void)
+{
+	backtrace(trace, 1);		/* loads libgcc natively */
+	signal(SIGUSR1, on_trace);
+	enter();
+	fake.retries = 1;
+	fake.retry_signal = SIGUSR1;
+	CHECK_EQ(dune_syscall(SYS_getppid, 0, 0, 0, 0, 0, 0), getppid());
+	CHECK(trace_has((void *)unwinding_sees_the_guest, (char *)unwinding_sees_the_guest + 600));
+	CHECK(trace_has((void *)test_main, (char *)test_main + 1000));
+	trace_len = 0;
+	CHECK_EQ(dune_syscall(SYS_tkill, gettid(), SIGUSR1, 0, 0, 0, 0), 0);
+	CHECK(trace_has((void *)unwinding_sees_the_guest, (char *)unwinding_sees_the_guest + 600));
+	/* In the #PF handler. */
+	trace_len = 0;
+	fake.retries = 1;
+	fake.retry_slot = true;
+	fake.cr2 = 0x123400000000;
+	fake.inject_vector = 14;
+	asm volatile(FAKE_INJECT : : : "memory");
+	CHECK(trace_len > 0);
+	CHECK(trace_has((void *)unwinding_sees_the_guest, (char *)unwinding_sees_the_guest + 600));
+	leave();
+}
+
+static int cleaned;
+
+static void clean(int *arg)
+{
+	cleaned = *arg;
+}
+
+static void *cancelled_main(void *arg)
+{
+	int value __attribute__((cleanup(clean))) = 11;
+
+	(void)arg;
+	CHECK(fake_attach_thread());
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	enter();
+	thread_fd = dune_vcpu_fd();
+	__atomic_store_n(&hits, 1, __ATOMIC_RELEASE);
+	for (;;)
+		dune_syscall(SYS_pause, 0, 0, 0, 0, 0, 0);
+	return NULL;
+}
+
+static void cancellation_unwinds_the_guest(void)
+{
+	pthread_t thread;
+	void *result;
+
+	CHECK_EQ(pthread_create(&thread, NULL, cancelled_main, NULL), 0);
+	while (!__atomic_load_n(&hits, __ATOMIC_ACQUIRE))
+		sched_yield();
+	pthread_cancel(thread);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK(result == PTHREAD_CANCELED);
+	CHECK_EQ(cleaned, 11);
+	CHECK_EQ(fcntl(thread_fd, F_GETFD), -1);
 }
 
 static void run_error_eintr_keeps_the_result(void)
@@ -489,8 +573,6 @@ static void dead_vcpu_kills_by_sigsegv(void)
 	CHECK(false);
 }
 
-static int thread_fd;
-
 static void *thread_main(void *arg)
 {
 	CHECK(fake_attach_thread());
@@ -556,6 +638,8 @@ int main(void)
 		CASE(system_calls),
 		CASE(syscall_keeps_red_zone_and_flags),
 		CASE(signal_at_retry_spares_the_guest_stack),
+		CASE(unwinding_sees_the_guest),
+		CASE(cancellation_unwinds_the_guest),
 		CASE(run_error_eintr_keeps_the_result),
 		CASE(hypercalls),
 		CASE(fork_child_is_plain),
