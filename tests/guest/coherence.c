@@ -200,7 +200,7 @@ static void expect_frozen(volatile uint64_t *p, const char *how)
 /* After the pause the writer goes on and nothing was lost. */
 static void expect_progress(void)
 {
-	uint64_t from = written, end = now_ns() + 20000000000ull;
+	uint64_t from = written, end = deadline(20);
 
 	while (written < from + 2) {
 		if (now_ns() > end) {

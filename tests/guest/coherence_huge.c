@@ -70,7 +70,7 @@ static void *squad_main(void *arg)
 /* Let every writer finish a lap that began after now. */
 static void full_lap(void)
 {
-	uint64_t end = now_ns() + 60000000000ull;
+	uint64_t end = deadline(60);
 
 	for (int t = 0; t < opt.threads; t++) {
 		uint64_t from = laps[t];

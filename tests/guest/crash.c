@@ -236,7 +236,7 @@ static void do_triple_beside(void *arg)
 		sched_yield();
 	do_triple_recorded(NULL);
 	from = laps;
-	for (uint64_t end = now_ns() + 20000000000ull; laps == from && now_ns() < end;)
+	for (uint64_t end = deadline(20); laps == from && now_ns() < end;)
 		sched_yield();
 	CHECK(laps != from);
 	stop = 1;

@@ -43,7 +43,7 @@ static void make_bad_pointers(void)
 	char *p = mmap(NULL, 12288, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	munmap(p + 4096, 4096);
+	mprotect(p + 4096, 4096, PROT_NONE);
 	mprotect(p + 8192, 4096, PROT_NONE);
 	bad_pointers[0] = NULL;
 	bad_pointers[1] = KERNEL_ADDRESS;

@@ -265,6 +265,8 @@ int main(int argc, char **argv)
 	test_start(argc, argv, (struct test_opts){ 0 });
 	REQUIRE(sigaction(SIGSEGV, &sa, NULL) == 0);
 	REQUIRE(sigaction(SIGBUS, &sa, NULL) == 0);
+	mode_enter();	/* the library maps what it needs now, not in our holes */
+	mode_exit();
 	test_part("protections", protections);
 	test_part("crossing", crossing);
 	test_part("addresses", addresses);

@@ -49,7 +49,7 @@ static void *feeder(void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	wait_for(&waiting, 1, 30);
 	from = hits;
-	for (uint64_t end = now_ns() + 20000000000ull;
+	for (uint64_t end = deadline(20);
 	     hits < from + n && now_ns() < end;)
 		sched_yield();
 	CHECK(hits >= from + n);
@@ -352,7 +352,7 @@ static void more_laps(void)
 {
 	for (int i = 0; i < 2; i++) {
 		int from = laps[i];
-		uint64_t end = now_ns() + 20000000000ull;
+		uint64_t end = deadline(20);
 
 		while (laps[i] == from && now_ns() < end)
 			sched_yield();

@@ -82,7 +82,7 @@ static void wave(void)
 /* The last references of a thread go shortly after pthread_join() returns. */
 static void settle(uint64_t vcpus)
 {
-	uint64_t end = now_ns() + 10000000000ull;
+	uint64_t end = deadline(10);
 
 	while (vm_stat(DUNE_VM_vcpus) > vcpus && now_ns() < end)
 		syscall(SYS_sched_yield);

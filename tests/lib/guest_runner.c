@@ -25,6 +25,7 @@
 
 #define MAX_ARGS 32
 #define MAX_REASON 160
+#define MAX_SHOWN 60
 
 static const char *const reports[] = {
 	"WARNING:", "BUG:", "kernel BUG at", "Oops:", "general protection fault",
@@ -39,10 +40,11 @@ static const char *const reports[] = {
 /* Reports that are not: a message that holds one of these is passed over. */
 static const char *const harmless[] = {
 	"possible CPU", "Possible clock", "WARNING: Spectre",
-	"dune-test:",
+	"dune-test:", "traps: ",
 };
 
 static int kmsg = -1;
+static int found, shown;	/* reports and lines of them, of this case */
 static double limit_scale = 1;
 
 static double now(void)
@@ -76,11 +78,13 @@ static bool is_report(const char *line)
 	return false;
 }
 
-/* Copy new kernel messages to stdout if they matter; count the reports. */
+/*
+ * Read what is new in the kernel log. From the first report on, copy it to
+ * stdout; first gets the report's first line. The number of reports so far.
+ */
 static int check_kernel_log(char *first)
 {
-	char record[8192];
-	int found = 0;
+	static char record[8192];
 	ssize_t n;
 
 	if (kmsg < 0)
@@ -102,7 +106,7 @@ static int check_kernel_log(char *first)
 				snprintf(first, MAX_REASON, "kernel: %.140s", text);
 			found++;
 		}
-		if (found)
+		if (found && shown++ < MAX_SHOWN)
 			printf("  kernel: %s\n", text);
 	}
 	return found;
@@ -176,6 +180,8 @@ static bool run_case(char *spec)
 	write_file("/dev/kmsg", line);
 	check_kernel_log(reason);	/* what is older is not this case's */
 	reason[0] = '\0';
+	found = 0;
+	shown = 0;
 
 	if (pipe2(pipefd, O_CLOEXEC) || fcntl(pipefd[0], F_SETFL, O_NONBLOCK))
 		perror("pipe");
@@ -190,6 +196,7 @@ static bool run_case(char *spec)
 		if (pfd.revents & POLLHUP)
 			usleep(1000);
 		pass_output(pipefd[0], line, &len, skip);
+		check_kernel_log(reason);	/* before the ring overruns */
 		if (now() > end && !timed_out) {
 			timed_out = true;
 			write_file("/proc/sysrq-trigger", "l");
@@ -210,9 +217,9 @@ static bool run_case(char *spec)
 	close(pipefd[0]);
 
 	if (timed_out) {
+		check_kernel_log(reason);
 		if (!reason[0])
 			snprintf(reason, sizeof(reason), "timeout after %s s", limit);
-		check_kernel_log(skip);
 	} else if (check_kernel_log(reason)) {
 		/* the report is the reason */
 	} else if (WIFSIGNALED(status)) {
@@ -246,6 +253,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOFBF, 65536);
+	/* No kernel messages about user programs that die of a signal. */
+	write_file("/proc/sys/debug/exception-trace", "0");
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (kmsg < 0)
 		printf("guest-runner: no /dev/kmsg, kernel reports not checked\n");

@@ -10,6 +10,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
+/*
+ * Limits are in seconds of a machine at full speed. The emulated clock runs
+ * several times too fast for what the CPUs get done, so be generous.
+ */
+#define SECOND (8 * 1000000000ull)
+
 struct test_opts opt;
 static const char *test_name;
 
@@ -143,7 +149,7 @@ static void *thread_main(void *arg)
 
 	mode_enter();
 	job->fn(job->index, job->arg);
-	if (!opt.native && dune_inside())
+	if (!opt.native && CHECK(dune_inside()))
 		mode_exit();
 	return NULL;
 }
@@ -186,7 +192,7 @@ void child_init(void)
 
 int run_child(int limit, void (*fn)(void *), void *arg)
 {
-	uint64_t end = now_ns() + limit * 1000000000ull;
+	uint64_t end = deadline(limit);
 	int status;
 	pid_t pid;
 
@@ -253,6 +259,11 @@ uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+uint64_t deadline(int seconds)
+{
+	return now_ns() + seconds * SECOND;
+}
+
 void spin(unsigned long n)
 {
 	for (unsigned long i = 0; i < n / 2; i++)
@@ -261,7 +272,7 @@ void spin(unsigned long n)
 
 bool wait_for(volatile int *p, int value, int limit)
 {
-	uint64_t end = now_ns() + limit * 1000000000ull;
+	uint64_t end = deadline(limit);
 
 	while (__atomic_load_n(p, __ATOMIC_ACQUIRE) != value) {
 		if (now_ns() > end) {

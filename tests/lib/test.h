@@ -67,6 +67,8 @@ uint64_t vcpu_stat(enum dune_vcpu_counter i);
 uint64_t rnd(uint64_t *state);
 
 uint64_t now_ns(void);
+/* The time, as now_ns(), in so many seconds of a machine at full speed. */
+uint64_t deadline(int seconds);
 /* Busy work of about n simple instructions; the compiler cannot drop it. */
 void spin(unsigned long n);
 /*
