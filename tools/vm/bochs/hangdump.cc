@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 // What every CPU is doing, for a run that hangs. SIGUSR1: dump registers and
-// kernel-looking stack words to the file named by EMU_DUMP. SIGUSR2: NMI to CPU 0.
+// kernel-looking stack words to the file $EMU_DUMP.PID. SIGUSR2: NMI to CPU 0.
 #include "bochs.h"
 #include "cpu/cpu.h"
 #include "memory/memory-bochs.h"
 #include <signal.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t want_dump, want_nmi;
 
@@ -54,7 +55,9 @@ void emu_hangdump_poll(void)
   }
   if (!want_dump) return;
   want_dump = 0;
-  FILE *f = fopen(getenv("EMU_DUMP") ? getenv("EMU_DUMP") : "/dev/stderr", "w");
+  char path[4096];
+  snprintf(path, sizeof path, "%s.%d", getenv("EMU_DUMP") ? getenv("EMU_DUMP") : "emu-cpus", getpid());
+  FILE *f = fopen(path, "w");
   if (!f) return;
   for (int i = 0; i < BX_SMP_PROCESSORS; i++) dump_cpu(f, BX_CPU(i));
   fprintf(f, "end\n");

@@ -6,6 +6,7 @@
 //   EMU_CHANNEL_FD   connected stream socket to the runner
 //   EMU_CONSOLE_FD   what the first serial port writes
 //   EMU_LISTEN_FD    server mode: listening Unix socket for jobs
+//   EMU_SERVER_DIR, EMU_IDLE   server mode: when to end (see forkpoint)
 //   EMU_IMAGES       boot images, "hexaddress=path:hexaddress=path..."
 #include "bochs.h"
 #include "cpu/cpu.h"
@@ -145,14 +146,30 @@ static int receive_console(int conn)
   return fd;
 }
 
+// The child's side of a fork: this process is now the machine of one job.
+static bool become_job(int conn, int cons)
+{
+  Bit32u self = getpid();
+
+  close(listen_fd);
+  listen_fd = -1;
+  channel_fd = conn;
+  if (console_fd >= 0) close(console_fd);
+  console_fd = cons;
+  return send(channel_fd, &self, sizeof self, 0) == sizeof self;
+}
+
+// The booted machine waits here, and forks for every connection. Ends when the
+// runner removes its socket's folder or nobody came for EMU_IDLE seconds.
 static Bit64s forkpoint(void)
 {
-  static const char ready = 'R';
+  static const Bit32u ready[2] = { 24 /* WIRE_READY */, 0 };
+  const char *folder = getenv("EMU_SERVER_DIR"), *idle = getenv("EMU_IDLE");
+  time_t last = time(NULL), limit = idle ? atoi(idle) : 3600;
 
   if (listen_fd < 0) return -ENOSYS;
   if (channel_fd >= 0) {
-    // whoever started the server may go away now
-    ssize_t unused = write(channel_fd, &ready, 1);
+    ssize_t unused = send(channel_fd, ready, sizeof ready, 0);
     (void) unused;
     close(channel_fd);
     channel_fd = -1;
@@ -160,32 +177,24 @@ static Bit64s forkpoint(void)
   console_flush();
   fflush(NULL);
   while (1) {
-    while (waitpid(-1, NULL, WNOHANG) > 0) ;
     struct pollfd p = { listen_fd, POLLIN, 0 };
+
+    while (waitpid(-1, NULL, WNOHANG) > 0) last = time(NULL);
     if (poll(&p, 1, 1000) <= 0) {
-      if (access(getenv("EMU_STOP") ? getenv("EMU_STOP") : "/nonexistent", F_OK) == 0) _exit(0);
+      if (time(NULL) - last > limit || (folder && access(folder, F_OK))) end(0);
       continue;
     }
     int conn = accept(listen_fd, NULL, NULL);
     if (conn < 0) continue;
     int cons = receive_console(conn);
-    if (cons < 0) {
-      close(conn);
-      continue;
-    }
-    pid_t pid = fork();
+    pid_t pid = cons < 0 ? -1 : fork();
     if (pid == 0) {
-      Bit32u self = getpid();
-      close(listen_fd);
-      listen_fd = -1;
-      channel_fd = conn;
-      if (console_fd >= 0) close(console_fd);
-      console_fd = cons;
-      if (send(channel_fd, &self, sizeof self, 0) != sizeof self) _exit(3);
+      if (!become_job(conn, cons)) end(3);
       return 0;
     }
+    last = time(NULL);
     close(conn);
-    close(cons);
+    if (cons >= 0) close(cons);
   }
 }
 

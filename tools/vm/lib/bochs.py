@@ -40,7 +40,34 @@ def kernel_args(args):
     return " ".join(words + args.append)
 
 
-class Machine:
+class Watched:
+    """What can be asked of a running emulator."""
+
+    dir = log = dump = kernel = process = None
+
+    def last_words(self):
+        """Why the emulator stopped, from its own output."""
+        text = ""
+        for path in (self.log, os.path.join(self.dir, "bochs.out")):
+            try:
+                with open(path, errors="replace") as f:
+                    lines = [x for x in f if "PANIC" in x or "emulator:" in x or ">>" in x]
+                    text += "".join(lines[-5:])
+            except OSError:
+                pass
+        return text.strip() or "no message; see %s" % self.log
+
+    def cpu_stacks(self):
+        """The emulator's own view of all CPUs, with the kernel's symbols."""
+        try:
+            with open("%s.%d" % (self.dump, self.process.pid)) as f:
+                lines = f.read().splitlines()
+        except OSError:
+            return "(the emulator gave no CPU states)"
+        return symbols.annotate(lines, self.kernel.system_map)
+
+
+class Machine(Watched):
     """One Bochs process."""
 
     def __init__(self, args, run_dir, kernel, progress):
@@ -61,34 +88,26 @@ class Machine:
             f.write(CONFIG.format(mem=args.mem, share=self.emulator.share, cpus=args.cpus,
                                   disk=disk, log=self.log))
 
-    def start(self, channel, console, listen=None):
+    def start(self, channel, console, listen=None, **more_env):
         """channel, console, listen: sockets or pipe ends whose descriptors Bochs gets."""
         fds = {"EMU_CHANNEL_FD": channel, "EMU_CONSOLE_FD": console, "EMU_LISTEN_FD": listen}
         fds = {k: v if isinstance(v, int) else v.fileno() for k, v in fds.items() if v is not None}
         env = dict(os.environ, EMU_IMAGES=self.images, EMU_DUMP=self.dump,
-                   **{k: str(v) for k, v in fds.items()})
+                   **{k: str(v) for k, v in fds.items()}, **more_env)
         out = open(os.path.join(self.dir, "bochs.out"), "wb")
-        return subprocess.Popen(self.emulator.argv + ["-q", "-f", self.config], env=env,
-                                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                pass_fds=list(fds.values()), start_new_session=True)
+        self.process = subprocess.Popen(self.emulator.argv + ["-q", "-f", self.config], env=env,
+                                        stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                        pass_fds=list(fds.values()), start_new_session=True)
+        out.close()
+        return self.process
 
-    def last_words(self):
-        """Why the emulator stopped, from its own output."""
-        text = ""
-        for path in (self.log, os.path.join(self.dir, "bochs.out")):
-            try:
-                with open(path, errors="replace") as f:
-                    lines = [x for x in f if "PANIC" in x or "emulator:" in x or ">>" in x]
-                    text += "".join(lines[-5:])
-            except OSError:
-                pass
-        return text.strip() or "no message; see %s" % self.log
 
-    def cpu_stacks(self):
-        """The emulator's own view of all CPUs, with the kernel's symbols."""
-        try:
-            with open(self.dump) as f:
-                lines = f.read().splitlines()
-        except OSError:
-            return "(the emulator gave no CPU states)"
-        return symbols.annotate(lines, self.kernel.system_map)
+class ForkedMachine(Watched):
+    """A server's child."""
+
+    def __init__(self, server_dir, kernel, process):
+        self.dir = server_dir
+        self.log = os.path.join(server_dir, "bochs.log")
+        self.dump = os.path.join(server_dir, "cpus.txt")
+        self.kernel = kernel
+        self.process = process

@@ -36,7 +36,7 @@ def _inputs():
                                                 os.path.join(VM, "guest", "hostcall.h")]
 
 
-def _key():
+def key():
     h = hashlib.sha256((ORIG_SHA256 + " ".join(CONFIGURE) + CXXFLAGS).encode())
     for path in _inputs():
         with open(path, "rb") as f:
@@ -88,7 +88,7 @@ def _source(apt, folder):
 def _build(progress):
     base = os.path.join(CACHE, "bochs")
     os.makedirs(base, exist_ok=True)
-    key = _key()
+    stamp = key()
     apt = Apt("trixie", ["trixie"], source=True)
     apt.update()
     _firmware(apt, os.path.join(base, "share"))
@@ -125,13 +125,13 @@ def _build(progress):
     sh(["strip", base + "/bochs.new"])
     os.rename(base + "/bochs.new", base + "/bochs")
     with open(base + "/key", "w") as f:
-        f.write(key)
+        f.write(stamp)
 
 
 def _current():
     try:
         with open(os.path.join(CACHE, "bochs/key")) as f:
-            return f.read().strip() == _key()
+            return f.read().strip() == key()
     except OSError:
         return False
 

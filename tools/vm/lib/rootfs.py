@@ -14,7 +14,7 @@ import subprocess
 
 import wire
 from apt import Apt, host_suite
-from common import ROOT, cache_path, lock, sh
+from common import ROOT, VmError, cache_path, lock, sh
 
 BASE = """dash bash coreutils util-linux procps grep sed mawk findutils kmod diffutils
     libc6 libgcc-s1 libstdc++6 zlib1g strace""".split()
@@ -203,11 +203,11 @@ def module_frames(kernel, names):
                 (path, rest.split())
     want = {}
     for name in names:
-        if name.replace("-", "_") in depends:
-            path, rest = depends[name.replace("-", "_")]
-            want.update((p, 1) for p in [path] + rest)
+        if name.replace("-", "_") not in depends:
+            raise VmError("kernel %s has no module %s" % (kernel.version, name))
+        path, rest = depends[name.replace("-", "_")]
+        want.update((p, 1) for p in [path] + rest)
     guest = "/lib/modules/%s/" % kernel.version
-    text = "".join("%s: %s\n" % (p, " ".join(r)) for p, r in depends.values() if p in want)
-    yield from wire.file_frames(guest + "modules.dep", text.encode())
-    for path in want:
+    indexes = [n for n in os.listdir(top) if n.startswith("modules.")]
+    for path in indexes + list(want):
         yield from wire.path_frames(os.path.join(top, path), guest + path)

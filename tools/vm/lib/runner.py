@@ -30,16 +30,25 @@ examples:
 """
 
 
-def parse(argv):
-    p = argparse.ArgumentParser(prog="tools/vm/run", description="Boot a stock Debian kernel in an "
-                                "emulated machine, load dune.ko, run CMD inside.", epilog=EPILOG,
-                                formatter_class=argparse.RawDescriptionHelpFormatter,
-                                usage="%(prog)s [options] -- CMD [ARG...]")
+def machine_options(p):
+    """Options that say what machine is booted; tools/vm/server has them too."""
     p.add_argument("--cpus", type=int, default=2, metavar="N", help="CPUs (default 2)")
     p.add_argument("--kernel", choices=kernels.NAMES, default="6.1", help="default 6.1")
     p.add_argument("--append", action="append", default=[], metavar="ARGS",
                    help="add to the kernel's command line")
     p.add_argument("--mem", type=int, default=1024, metavar="MB", help="guest memory (default 1024)")
+    p.add_argument("--mitigations", action="store_true", help="leave the kernel's default mitigations on")
+    p.add_argument("--kaslr", action="store_true", help="leave KASLR on")
+    p.add_argument("--verbose", action="store_true", help="all kernel messages on the console log")
+    p.add_argument("--quiet", action="store_true", help="no progress lines on stderr")
+
+
+def parse(argv):
+    p = argparse.ArgumentParser(prog="tools/vm/run", description="Boot a stock Debian kernel in an "
+                                "emulated machine, load dune.ko, run CMD inside.", epilog=EPILOG,
+                                formatter_class=argparse.RawDescriptionHelpFormatter,
+                                usage="%(prog)s [options] -- CMD [ARG...]")
+    machine_options(p)
     p.add_argument("--no-module", action="store_true", help="do not load dune.ko")
     p.add_argument("--module", metavar="FILE", help="load this module (default build/kmod/KERNEL/dune.ko)")
     p.add_argument("--modparam", default="", metavar="\"a=b c=d\"", help="module parameters")
@@ -49,6 +58,8 @@ def parse(argv):
     p.add_argument("--numa", type=int, default=0, metavar="N", help="NUMA nodes (--engine qemu)")
     p.add_argument("--engine", choices=["bochs", "qemu", "native"], default="bochs",
                    help="bochs: VMX emulated (default); qemu: no VMX, fast; native: this machine")
+    p.add_argument("--fast", action="store_true", help="use a booted machine that forks for every "
+                   "run (tools/vm/server); starts one when there is none")
     p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
                    help="Debian packages to have inside")
     p.add_argument("--modules", default="", metavar="MOD,MOD",
@@ -58,10 +69,6 @@ def parse(argv):
     p.add_argument("--out", metavar="DIR", help="where results go (default build/vm/out/...)")
     p.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
                    help="environment of CMD")
-    p.add_argument("--mitigations", action="store_true", help="leave the kernel's default mitigations on")
-    p.add_argument("--kaslr", action="store_true", help="leave KASLR on")
-    p.add_argument("--verbose", action="store_true", help="all kernel messages on the console log")
-    p.add_argument("--quiet", action="store_true", help="no progress lines on stderr")
     p.add_argument("cmd", nargs=argparse.REMAINDER, metavar="-- CMD ARG...")
     args = p.parse_args(argv)
     if args.cmd[:1] == ["--"]:
@@ -127,49 +134,95 @@ def out_dir(args):
     return tempfile.mkdtemp(prefix=name, dir=base)
 
 
+class Prepared:
+    """What a run on an emulator needs, ready on the host."""
+
+    def __init__(self, args, progress):
+        setup(*(["--qemu"] if args.engine == "qemu" else []))
+        self.args = args
+        self.kernel = kernels.get(args.kernel, progress)
+        self.module = module_path(args)
+        self.root = rootfs.stream(progress)
+        self.extra = rootfs.extra_stream(args.packages, progress) if args.packages else None
+
+    def base_frames(self):
+        yield from stream_frames(self.root)
+
+    def job_frames(self):
+        if self.extra:
+            yield from stream_frames(self.extra)
+        yield from file_frames(self.args, self.kernel, self.root)
+        yield from job_frames(self.args, self.module)
+
+    def server_frames(self):
+        yield from self.base_frames()
+        yield wire.frame(wire.POINT)
+
+    def all_frames(self):
+        yield from self.base_frames()
+        yield from self.job_frames()
+
+
+def end_process(process):
+    if process and process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 def run_bochs(args, progress):
+    """A full boot for this one command."""
     import bochs
-    setup()
-    kernel = kernels.get(args.kernel, progress)
-    module = module_path(args)
-    root_stream = rootfs.stream(progress)
-    extra = rootfs.extra_stream(args.packages, progress) if args.packages else None
+    ready = Prepared(args, progress)
     run_dir = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(cache_path("tmp", "x")))
-    out = out_dir(args)
     process = None
     try:
-        machine = bochs.Machine(args, run_dir, kernel, progress)
+        machine = bochs.Machine(args, run_dir, ready.kernel, progress)
         ours, theirs = socket.socketpair()
         console_r, console_w = os.pipe()
         progress("starting %s, %d CPUs, %d MB, kernel %s" %
-                 (machine.emulator.note, args.cpus, args.mem, kernel.version))
+                 (machine.emulator.note, args.cpus, args.mem, ready.kernel.version))
         process = machine.start(theirs, console_w)
         theirs.close()
         os.close(console_w)
-
-        def frames():
-            yield from stream_frames(root_stream)
-            if extra:
-                yield from stream_frames(extra)
-            yield from file_frames(args, kernel, root_stream)
-            yield from job_frames(args, module)
-        session = Session(args, out, ours, console_r, process, Console(progress), progress, machine)
-        status = session.run(frames())
-        progress("ended, status %d; results in %s" % (status, os.path.relpath(out)))
-        return status
+        return one_session(args, progress, ours, console_r, process, machine, ready.all_frames())
     finally:
-        if process and process.poll() is None:
-            process.kill()
-            process.wait()
+        end_process(process)
         if not os.environ.get("DUNE_VM_KEEP"):
             shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def run_fast(args, progress):
+    """A fork of a machine that has booted already."""
+    import bochs
+    import server
+    ready = Prepared(args, progress)
+    base = server.get(args, ready.kernel, ready.root, ready.server_frames, progress)
+    console_r, console_w = os.pipe()
+    process = None
+    try:
+        channel, process = base.connect(console_w)
+        os.close(console_w)
+        machine = bochs.ForkedMachine(base.dir, ready.kernel, process)
+        return one_session(args, progress, channel, console_r, process, machine, ready.job_frames())
+    except OSError as e:
+        raise VmError("the server does not answer (%s)\n  next: tools/vm/server stop, then try again" % e)
+    finally:
+        end_process(process)
+
+
+def one_session(args, progress, channel, console_fd, process, machine, frames):
+    out = out_dir(args)
+    session = Session(args, out, channel, console_fd, process, Console(progress), progress, machine)
+    status = session.run(frames)
+    progress("ended, status %d; results in %s" % (status, os.path.relpath(out)))
+    return status
 
 
 def main(argv=None):
     args = parse(sys.argv[1:] if argv is None else argv)
     progress = Progress(args.quiet)
     try:
-        return run_bochs(args, progress)
+        return (run_fast if args.fast else run_bochs)(args, progress)
     except VmError as e:
         sys.stderr.write("tools/vm/run: %s\n" % e)
         return STATUS_SETUP
