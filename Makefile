@@ -12,6 +12,8 @@ KDIR	?=
 
 SETUP	:= $(BUILD)/.setup
 
+MAKEFLAGS += --no-print-directory
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -34,14 +36,14 @@ $(SETUP): tools/setup
 
 .PHONY: module
 ifneq ($(KDIR),)
-module: ## dune.ko for KERNELS="6.1 6.12 debug", or for KDIR=DIR (real hardware)
+module:
 	tools/build-module --kdir $(KDIR) native
 else
 module: $(addprefix module-,$(KERNELS)) ## dune.ko for KERNELS="6.1 6.12 debug", or for KDIR=DIR (real hardware)
 endif
 
 module-%: $(SETUP)
-	tools/build-module $*
+	@tools/build-module $*
 
 .PHONY: lib
 lib: $(SETUP) ## libdune
@@ -57,7 +59,8 @@ guest-tests: lib ## the test programs that run in the emulated machine
 	$(MAKE) -C tests BUILD=$(BUILD)
 
 .PHONY: unit-tests
-unit-tests: $(SETUP) ## the unit tests of smp/ and sched-hooks/
+unit-tests: lib ## the unit tests of smp/ and libdune
+	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 
 .PHONY: vm
@@ -87,8 +90,8 @@ test-all-kernels: all module-6.12 module-debug ## all tests on 6.1, 6.12 and deb
 	@tests/run --plan all-kernels
 
 .PHONY: check-mutants
-check-mutants: all ## break the code on purpose; some test must notice each time
-	@tests/mutants
+check-mutants: unit-tests ## break smp/ on purpose; a unit test must notice each time
+	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
 
 .PHONY: lint
 lint: ## static checks, under 30 s
