@@ -66,7 +66,9 @@ static void settings(void)
 	put("/proc/sys/kernel/watchdog_thresh", "60");
 	put("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "120");
 	put("/proc/sys/kernel/sysrq", "1");
-	put("/proc/sys/kernel/unknown_nmi_panic", "1");	/* a hang's last resort: stacks of all CPUs */
+	/* A hang's last resort is an NMI: stacks of all CPUs, then of all tasks. */
+	put("/proc/sys/kernel/unknown_nmi_panic", "1");
+	put("/sys/module/kernel/parameters/panic_print", "65");
 	put("/proc/sys/kernel/printk_devkmsg", "on");
 	put("/proc/sys/kernel/printk_ratelimit", "0");
 	put("/proc/sys/kernel/perf_event_paranoid", "1");

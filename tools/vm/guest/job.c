@@ -69,17 +69,25 @@ static void parse(char *strings, size_t len)
 	}
 }
 
+/* In a child: an oops in the module's start must not take the first process with it. */
 static int load_module(void)
 {
-	int fd = open(job.module, O_RDONLY | O_CLOEXEC);
+	int fd, status = 0;
+	pid_t pid = fork();
 
-	if (fd < 0 || syscall(SYS_finit_module, fd, job.modparam, 0)) {
-		frame_text(WIRE_ERROR, "cannot load the module %s: %s; see the kernel's messages",
-			   job.module, strerror(errno));
-		return -1;
+	if (pid == 0) {
+		fd = open(job.module, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || syscall(SYS_finit_module, fd, job.modparam, 0))
+			_exit(errno & 0x7f ? errno & 0x7f : 1);
+		_exit(0);
 	}
-	close(fd);
-	return 0;
+	waitpid(pid, &status, 0);
+	if (!status)
+		return 0;
+	frame_text(WIRE_ERROR, "cannot load the module %s: %s", job.module,
+		   WIFSIGNALED(status) ? "the kernel killed the loading process" :
+		   strerror(WEXITSTATUS(status)));
+	return -1;
 }
 
 /* The kernel's name of the module: the file's name, '-' as '_', without suffix. */

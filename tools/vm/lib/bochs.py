@@ -45,6 +45,13 @@ class Watched:
 
     dir = log = dump = kernel = process = None
 
+    def interrupt(self, sig):
+        """A hang: SIGUSR1 makes our build write its CPUs' states, SIGUSR2 sends an NMI."""
+        try:
+            os.kill(self.process.pid, sig)
+        except OSError:
+            pass
+
     def last_words(self):
         """Why the emulator stopped, from its own output."""
         text = ""
@@ -64,7 +71,7 @@ class Watched:
                 lines = f.read().splitlines()
         except OSError:
             return "(the emulator gave no CPU states)"
-        return symbols.annotate(lines, self.kernel.system_map)
+        return symbols.annotate(lines, self.kernel)
 
 
 class Machine(Watched):

@@ -51,7 +51,6 @@ class Console:
 
     def line(self, text):
         self.lines.append(text)
-        if __import__("os").environ.get("VMT"): print("%.2f %s" % (self.progress.elapsed(), text))
         bare = _STAMP.sub("", text)
         if REPORTS.match(bare) and not HARMLESS.search(bare):
             self.reports.append(len(self.lines) - 1)
@@ -68,7 +67,9 @@ class Console:
         """The reports with what follows them, as the kernel wrote it."""
         out, last = [], -1
         for start in self.reports:
-            for i in range(max(start, last + 1), min(start + 60, len(self.lines))):
+            if start <= last:
+                continue
+            for i in range(start, min(start + 60, len(self.lines))):
                 out.append(self.lines[i])
                 last = i
                 if re.search(r"---\[ end ", self.lines[i]):
@@ -77,6 +78,19 @@ class Console:
                 out = out[:limit] + ["... (more in the console log)"]
                 break
         return "\n".join(out)
+
+    def hang_text(self, start, limit=300):
+        """What the kernel printed from line start on, without idle kernel threads' stacks."""
+        out, skip = [], False
+        for text in self.lines[start:]:
+            m = re.search(r"task:\S+ +state:(\w)", text)
+            if m:
+                skip = "ppid:2 " in text and m.group(1) not in "RD"
+            elif "Showing busy workqueues" in text or "Kernel panic" in text:
+                skip = False
+            if not skip:
+                out.append(text)
+        return "\n".join(out[:limit])
 
     def tail(self, count=25):
         return "\n".join(self.lines[-count:] + ([self.partial] if self.partial else []))

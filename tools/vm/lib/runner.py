@@ -6,6 +6,8 @@ import shutil
 import socket
 import sys
 import tempfile
+import termios
+import tty
 
 import kernels
 import rootfs
@@ -69,6 +71,8 @@ def parse(argv):
     p.add_argument("--out", metavar="DIR", help="where results go (default build/vm/out/...)")
     p.add_argument("--env", action="append", default=[], metavar="NAME=VALUE",
                    help="environment of CMD")
+    p.add_argument("--interactive", action="store_true",
+                   help="CMD gets a terminal connected to this one (tools/vm/shell)")
     p.add_argument("cmd", nargs=argparse.REMAINDER, metavar="-- CMD ARG...")
     args = p.parse_args(argv)
     if args.cmd[:1] == ["--"]:
@@ -101,6 +105,8 @@ def job_frames(args, module):
             items.append("keep=1")
     if args.kernel == "debug":
         items.append("kmemleak=1")
+    if args.interactive:
+        items.append("pty=1")
     items += ["arg=" + a for a in args.cmd]
     yield wire.frame(wire.JOB, wire.strings(items))
 
@@ -191,6 +197,30 @@ def run_bochs(args, progress):
             shutil.rmtree(run_dir, ignore_errors=True)
 
 
+def run_qemu(args, progress):
+    """A full boot in QEMU: no VMX."""
+    import qemu
+    ready = Prepared(args, progress)
+    run_dir = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(cache_path("tmp", "x")))
+    machine = process = None
+    try:
+        machine = qemu.Machine(args, run_dir, ready.kernel, progress)
+        console_r, console_w = os.pipe()
+        progress("starting %s, %d CPUs, %d MB, kernel %s" %
+                 (machine.note, args.cpus, args.mem, ready.kernel.version))
+        channel, process = machine.start(console_w)
+        os.close(console_w)
+        return one_session(args, progress, channel, console_r, process, machine, ready.all_frames())
+    finally:
+        end_process(process)
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def run_native(args, progress):
+    import native
+    return native.run(args, out_dir(args), progress)
+
+
 def run_fast(args, progress):
     """A fork of a machine that has booted already."""
     import bochs
@@ -213,7 +243,14 @@ def run_fast(args, progress):
 def one_session(args, progress, channel, console_fd, process, machine, frames):
     out = out_dir(args)
     session = Session(args, out, channel, console_fd, process, Console(progress), progress, machine)
-    status = session.run(frames)
+    saved = termios.tcgetattr(0) if args.interactive and os.isatty(0) else None
+    if saved:
+        tty.setraw(0)
+    try:
+        status = session.run(frames)
+    finally:
+        if saved:
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)
     progress("ended, status %d; results in %s" % (status, os.path.relpath(out)))
     return status
 
@@ -222,7 +259,12 @@ def main(argv=None):
     args = parse(sys.argv[1:] if argv is None else argv)
     progress = Progress(args.quiet)
     try:
-        return (run_fast if args.fast else run_bochs)(args, progress)
+        if args.numa and args.engine != "qemu":
+            raise VmError("--numa needs --engine qemu: Bochs has no NUMA nodes, and Debian's cloud "
+                          "kernels no numa=fake")
+        engines = {"qemu": run_qemu, "native": run_native,
+                   "bochs": run_fast if args.fast else run_bochs}
+        return engines[args.engine](args, progress)
     except VmError as e:
         sys.stderr.write("tools/vm/run: %s\n" % e)
         return STATUS_SETUP

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """One run: feeds the agent, forwards output, collects results, watches the kernel."""
+import itertools
 import os
 import re
 import selectors
@@ -18,7 +19,7 @@ BOOT_LIMIT = 240        # seconds until the agent must have spoken
 class Session:
     """channel: connected socket; console: readable descriptor; process: has poll(), pid, kill()."""
 
-    def __init__(self, args, out_dir, channel, console_fd, process, console, progress, machine=None):
+    def __init__(self, args, out_dir, channel, console_fd, process, console, progress, machine):
         self.args = args
         self.out_dir = out_dir
         self.channel = channel
@@ -37,6 +38,7 @@ class Session:
         self.alive = False
         self.quit_at = None
         self.hang_stage = 0
+        self.hang_report = 0
         self.log = open(os.path.join(out_dir, "console.log"), "wb")
         self.stdout_log = open(os.path.join(out_dir, "stdout"), "wb")
         self.stderr_log = open(os.path.join(out_dir, "stderr"), "wb")
@@ -111,18 +113,30 @@ class Session:
         sel.register(self.channel, selectors.EVENT_READ | selectors.EVENT_WRITE, "channel")
         sel.register(self.console_fd, selectors.EVENT_READ, "console")
         self.started = time.monotonic()
+        if self.args.interactive:
+            sel.register(sys.stdin, selectors.EVENT_READ, "keys")
         open_fds = 2
         while open_fds:
             for key, mask in sel.select(self._wait()):
                 if key.data == "channel" and mask & selectors.EVENT_WRITE and not self._send_more():
                     sel.modify(self.channel, selectors.EVENT_READ, "channel")
-                if mask & selectors.EVENT_READ and not self._receive(key.data):
+                if key.data == "keys":
+                    self._keys(sel)
+                elif mask & selectors.EVENT_READ and not self._receive(key.data):
                     sel.unregister(key.fileobj)
                     open_fds -= 1
             if self._overdue():
                 break
         self._end()
         return self._status()
+
+    def _keys(self, sel):
+        data = os.read(sys.stdin.fileno(), 4096)
+        if not data:
+            sel.unregister(sys.stdin)
+            data = b"\4"                    # end of file, as a terminal says it
+        self.frames = itertools.chain(self.frames, [wire.frame(wire.STDIN, data)])
+        sel.modify(self.channel, selectors.EVENT_READ | selectors.EVENT_WRITE, "channel")
 
     def _receive(self, what):
         try:
@@ -172,10 +186,7 @@ class Session:
 
     def _signal(self, sig):
         if self.machine and self.process.poll() is None:
-            try:
-                os.kill(self.process.pid, sig)
-            except OSError:
-                pass
+            self.machine.interrupt(sig)
 
     def _end(self):
         if self.process.poll() is None:
@@ -220,11 +231,15 @@ class Session:
     def _status(self):
         log = os.path.relpath(os.path.join(self.out_dir, "console.log"))
         if self.hang_stage and not self.done:
-            self._say("tools/vm/run: timeout: no end after %d s (--timeout)" %
-                      (time.monotonic() - self.started))
-            if self.machine:
-                self._say(self.machine.cpu_stacks())
-            self._say("last console lines:\n%s\nall of it: %s" % (self.console.tail(60), log))
+            self._say("tools/vm/run: timeout: no end after %d s (--timeout)" % self.args.timeout)
+            before = self.hang_report
+            self._say("last console lines before:\n" +
+                      "\n".join(self.console.lines[max(0, before - 15):before]))
+            stacks = self.machine.cpu_stacks()
+            if stacks:
+                self._say(stacks)
+            self._say("what the kernel said when interrupted:\n%s\nall of it: %s" %
+                      (self.console.hang_text(before), log))
             return STATUS_TIMEOUT
         if self.console.reports:
             self._say("tools/vm/run: the guest kernel reported:\n%s\nall of it: %s" %
