@@ -5,7 +5,6 @@ BUILD	:= $(abspath build)
 KERNELS	?= 6.1
 CPUS	?= 2
 PREFIX	?= /usr/local
-LIBDIR	?= $(PREFIX)/lib
 DESTDIR	?=
 # For real hardware: make module KDIR=/lib/modules/$(uname -r)/build
 KDIR	?=
@@ -102,14 +101,16 @@ lint: ## static checks, under 30 s
 UDEV_RULE := KERNEL=="dune", GROUP="dune", MODE="0660"
 
 .PHONY: install
-install: ## install module, udev rule and libdune (PREFIX, DESTDIR); after make && make module KDIR=...
+install: ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
 	@test -f $(BUILD)/kmod/native/dune.ko || \
 		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
 		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kmod/native/release)/extra/dune.ko
-	install -d $(DESTDIR)/etc/udev/rules.d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/include/dune/uapi
+	install -d $(DESTDIR)/etc/udev/rules.d
 	printf '%s\n' '$(UDEV_RULE)' > $(DESTDIR)/etc/udev/rules.d/60-dune.rules
-	cp -a $(BUILD)/libdune/libdune.so* $(BUILD)/libdune/libdune.a $(DESTDIR)$(LIBDIR)/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,lib/pkgconfig include/dune/uapi)
+	cp -a $(BUILD)/libdune/libdune.so* $(BUILD)/libdune/libdune.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(BUILD)/libdune/dune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
 	install -m 644 libdune/dune.h $(DESTDIR)$(PREFIX)/include/dune/
 	install -m 644 include/uapi/*.h $(DESTDIR)$(PREFIX)/include/dune/uapi/
 	@if [ -z "$(DESTDIR)" ]; then \
