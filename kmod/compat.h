@@ -9,6 +9,7 @@
 #include <linux/context_tracking.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/syscore_ops.h>
 #include <linux/vtime.h>
 
 #ifndef HAVE_VM_FLAGS_SET
@@ -22,6 +23,28 @@ static inline void vm_flags_clear(struct vm_area_struct *vma,
 {
 	vma->vm_flags &= ~flags;
 }
+#endif
+
+/* Callbacks of the last CPU before a suspend and the first after it. */
+#ifdef HAVE_REGISTER_SYSCORE
+#define SYSCORE_PARAM void *unused
+#define DEFINE_SYSCORE(name, suspend_fn, resume_fn)			\
+	static const struct syscore_ops name##_ops = {			\
+		.suspend = suspend_fn,					\
+		.resume = resume_fn,					\
+	};								\
+	static struct syscore name = { .ops = &name##_ops }
+#define syscore_add register_syscore
+#define syscore_remove unregister_syscore
+#else
+#define SYSCORE_PARAM void
+#define DEFINE_SYSCORE(name, suspend_fn, resume_fn)			\
+	static struct syscore_ops name = {				\
+		.suspend = suspend_fn,					\
+		.resume = resume_fn,					\
+	}
+#define syscore_add register_syscore_ops
+#define syscore_remove unregister_syscore_ops
 #endif
 
 /*

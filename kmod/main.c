@@ -6,7 +6,7 @@
 
 #include "dev.h"
 #include "power.h"
-#include "vmx/vmx.h"
+#include "vcpu.h"
 
 static int preempt_setup(void)
 {
@@ -24,6 +24,7 @@ static const struct unit {
 	{ "vmx", vmx_setup, vmx_teardown },
 	{ "power", power_setup, power_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },
+	{ "thread exit", thread_exit_setup, thread_exit_teardown },
 	{ "dev", dev_setup, dev_teardown },
 };
 

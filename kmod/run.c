@@ -91,32 +91,49 @@ static bool foreign_segments(void)
 	return ds | es | fs | gs;
 }
 
-/* Take over what user space changed since the last run. */
-static void sync_in(struct dune_vcpu *vcpu, unsigned long arg)
+/* 48 bits: the guest walks 4 levels, whatever the host does. */
+static bool canonical(u64 addr)
+{
+	return (u64)((s64)(addr << 16) >> 16) == addr;
+}
+
+/* A base that becomes the thread's own may not fault in WRFSBASE. */
+static int sync_sregs(struct dune_vcpu *vcpu)
+{
+	struct dune_sregs sregs = vcpu->page->sregs;
+
+	if (!canonical(sregs.fs_base) || !canonical(sregs.gs_base))
+		return -EINVAL;
+	vmx_set_sregs(&vcpu->vmx, &sregs);
+	return 0;
+}
+
+/* Take over what user space changed since the last run. 0 or -EINVAL. */
+static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	struct dune_vcpu_page *page = vcpu->page;
 	u32 sync = READ_ONCE(page->sync);
-	struct dune_sregs sregs;
 	struct dune_regs regs;
-
-	if (vcpu->phase == VCPU_SYSCALL)
-		page->regs.rax = arg;
-	vcpu->phase = VCPU_READY;
+	int err;
 
 	current_save_fsgs();
 	if (current->thread.fsbase != vcpu->vmx.host_fs_base)
 		vmx_set_fs_base(&vcpu->vmx, current->thread.fsbase);
-	if (!sync)
-		return;
-	WRITE_ONCE(page->sync, 0);
+	if (sync & DUNE_SYNC_SREGS) {
+		err = sync_sregs(vcpu);
+		if (err)
+			return err;
+	}
 	if (sync & DUNE_SYNC_REGS) {
 		regs = page->regs;
 		vmx_set_regs(&vcpu->vmx, &regs);
 	}
-	if (sync & DUNE_SYNC_SREGS) {
-		sregs = page->sregs;
-		vmx_set_sregs(&vcpu->vmx, &sregs);
-	}
+	if (sync)
+		WRITE_ONCE(page->sync, 0);
+	if (vcpu->phase == VCPU_SYSCALL)
+		page->regs.rax = arg;
+	vcpu->phase = VCPU_READY;
+	return 0;
 }
 
 /* The guest may have changed the thread's TLS pointer. */
@@ -149,11 +166,14 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 
 	vcpu_count(vcpu, DUNE_VCPU_runs);
 	vcpu_load(vcpu);
-	sync_in(vcpu, arg);
+	kind = sync_in(vcpu, arg);
+	if (kind)
+		goto out;
 	do {
 		kind = enter_once(vcpu);
 	} while (kind == VCPU_CONTINUE);
 	sync_fs_base_out(vcpu);
+out:
 	vcpu_put(vcpu);
 	WRITE_ONCE(vcpu->page->counters[DUNE_VCPU_kicked], vcpu->sd.kicked);
 

@@ -9,16 +9,36 @@
 #include "residency.h"
 #include "vcpu.h"
 
+void vcpu_retire(struct dune_vcpu *vcpu)
+{
+	struct dune_vm *vm = vcpu->vm;
+
+	if (vcpu->retired)
+		return;
+	vcpu->retired = true;
+	spin_lock(&vm->vcpu_lock);
+	list_del_rcu(&vcpu->in_vm);
+	spin_unlock(&vm->vcpu_lock);
+	residency_clear(&vcpu->vmx);
+	vmx_vcpu_destroy(&vcpu->vmx);
+	pt_cache_drain(&vcpu->tables);
+	atomic_dec(&vm->nr_vcpus);
+	vm_count(vm, DUNE_VM_vcpus, -1);
+}
+
+static void retire_work(struct work_struct *work)
+{
+	vcpu_retire(container_of(work, struct dune_vcpu, retire));
+}
+
 static void vcpu_free(struct dune_vcpu *vcpu)
 {
 	struct dune_vm *vm = vcpu->vm;
 
-	vmx_vcpu_destroy(&vcpu->vmx);
-	pt_cache_drain(&vcpu->tables);
+	thread_exit_unwatch(vcpu);
+	vcpu_retire(vcpu);
 	put_pid(vcpu->owner);
 	free_page((unsigned long)vcpu->page);
-	atomic_dec(&vm->nr_vcpus);
-	vm_count(vm, DUNE_VM_vcpus, -1);
 	/* A flusher may still look at the shootdown line. */
 	kfree_rcu(vcpu, rcu);
 	vm_put(vm);
@@ -26,13 +46,7 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 
 static int vcpu_release(struct inode *inode, struct file *file)
 {
-	struct dune_vcpu *vcpu = file->private_data;
-
-	spin_lock(&vcpu->vm->vcpu_lock);
-	list_del_rcu(&vcpu->in_vm);
-	spin_unlock(&vcpu->vm->vcpu_lock);
-	residency_clear(&vcpu->vmx);
-	vcpu_free(vcpu);
+	vcpu_free(file->private_data);
 	return 0;
 }
 
@@ -96,6 +110,7 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);
+	INIT_WORK(&vcpu->retire, retire_work);
 	vm_count(vm, DUNE_VM_vcpus, 1);
 	vm_count(vm, DUNE_VM_vcpus_created, 1);
 	return vcpu;
@@ -125,14 +140,11 @@ int vcpu_create_fd(struct dune_vm *vm)
 	spin_lock(&vm->vcpu_lock);
 	list_add_tail_rcu(&vcpu->in_vm, &vm->vcpus);
 	spin_unlock(&vm->vcpu_lock);
+	thread_exit_watch(vcpu);
 
 	fd = anon_inode_getfd("[dune-vcpu]", &vcpu_fops, vcpu,
 			      O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		spin_lock(&vm->vcpu_lock);
-		list_del_rcu(&vcpu->in_vm);
-		spin_unlock(&vm->vcpu_lock);
+	if (fd < 0)
 		vcpu_free(vcpu);
-	}
 	return fd;
 }

@@ -3,9 +3,11 @@
  * struct dune_vcpu: one per thread that enters Dune mode, behind a fd of its
  * own. Only its owner runs it; flushers read only the shootdown line.
  *
- * Lifetime: the fd. DUNE_RUN holds the file, so the vCPU is idle when the
- * last reference goes. RCU delays the memory, because flushers iterate the
- * vm's list without a lock.
+ * Lifetime: VMCS, VPID and table pages go when the owner exits or the fd is
+ * closed, whichever is first (vcpu_retire()); the object goes with the fd.
+ * DUNE_RUN holds the file and runs on the owner, so both find the vCPU idle.
+ * RCU delays the memory, because flushers iterate the vm's list without a
+ * lock.
  */
 #ifndef KMOD_VCPU_H
 #define KMOD_VCPU_H
@@ -13,6 +15,7 @@
 #include <linux/pid.h>
 #include <linux/preempt.h>
 #include <linux/rculist.h>
+#include <linux/workqueue.h>
 
 #include "vm.h"
 #include "vmx/vmx.h"
@@ -32,6 +35,9 @@ struct dune_vcpu {
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
 	struct list_head in_vm;		/* vm->vcpu_lock; RCU readers */
 	struct rcu_head rcu;
+	struct hlist_node by_owner;	/* thread_exit_linux.c */
+	struct work_struct retire;	/* queued by the owner's exit */
+	bool retired;			/* release and retire work only */
 
 	/* Owner only. */
 	struct vmx_vcpu vmx;
@@ -55,6 +61,18 @@ int vcpu_create_fd(struct dune_vm *vm);
 void vcpu_load(struct dune_vcpu *vcpu);
 void vcpu_put(struct dune_vcpu *vcpu);
 void vcpu_preempt_init(struct dune_vcpu *vcpu);
+
+/* vcpu.c: give back all but the object. Process context; idle vCPU; once. */
+void vcpu_retire(struct dune_vcpu *vcpu);
+
+/*
+ * sched-hooks/thread_exit_linux.c: vcpu->retire is queued when the owner
+ * exits. After unwatch() it neither runs nor is queued. May sleep.
+ */
+int thread_exit_setup(void);
+void thread_exit_teardown(void);
+void thread_exit_watch(struct dune_vcpu *vcpu);
+void thread_exit_unwatch(struct dune_vcpu *vcpu);
 
 /* run.c: the DUNE_RUN ioctl. */
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg);

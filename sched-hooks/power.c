@@ -10,9 +10,9 @@
 #include <linux/printk.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
-#include <linux/syscore_ops.h>
 #include <asm/reboot.h>
 
+#include "compat.h"
 #include "power.h"
 #include "residency.h"
 
@@ -105,23 +105,20 @@ static int cpu_goes(unsigned int cpu)
 	return 0;
 }
 
-static int suspend(void)
+static int suspend(SYSCORE_PARAM)
 {
 	disable_here(NULL);
 	return 0;
 }
 
-static void resume(void)
+static void resume(SYSCORE_PARAM)
 {
 	if (users && enable_here())
 		pr_err("dune: VMXON failed on resume\n");
 }
 
 /* The boot CPU, which is never unplugged for a suspend; irqs off. */
-static struct syscore_ops syscore = {
-	.suspend = suspend,
-	.resume = resume,
-};
+DEFINE_SYSCORE(syscore, suspend, resume);
 
 static int reboot(struct notifier_block *nb, unsigned long event, void *arg)
 {
@@ -154,7 +151,7 @@ int power_setup(void)
 		return state;
 	hotplug_state = state;
 	register_reboot_notifier(&reboot_notifier);
-	register_syscore_ops(&syscore);
+	syscore_add(&syscore);
 	cpu_emergency_register_virt_callback(emergency_disable);
 	return 0;
 }
@@ -162,7 +159,7 @@ int power_setup(void)
 void power_teardown(void)
 {
 	cpu_emergency_unregister_virt_callback(emergency_disable);
-	unregister_syscore_ops(&syscore);
+	syscore_remove(&syscore);
 	unregister_reboot_notifier(&reboot_notifier);
 	cpuhp_remove_state(hotplug_state);
 	vmx_free_cpu_regions();
