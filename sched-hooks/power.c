@@ -122,6 +122,7 @@ DEFINE_SYSCORE(syscore, suspend, resume);
 
 static int reboot(struct notifier_block *nb, unsigned long event, void *arg)
 {
+	vmx_announce_shutdown();
 	on_each_cpu(disable_here, NULL, 1);
 	return NOTIFY_OK;
 }
@@ -133,11 +134,8 @@ static struct notifier_block reboot_notifier = {
 /* Crash and kexec: any context, this CPU only; no list is trusted any more. */
 static void emergency_disable(void)
 {
-	if (!this_cpu_read(enabled))
-		return;
-	residency_clear_cpu();
-	this_cpu_write(enabled, false);
-	vmx_cpu_disable();
+	vmx_announce_shutdown();
+	disable_here(NULL);
 }
 
 int power_setup(void)

@@ -15,6 +15,8 @@
 #include "insn.h"
 #include "vmx.h"
 
+bool vmx_shut_down;
+
 /* CPU-local; irqs off or hotplug context. */
 static DEFINE_PER_CPU(void *, vmxon_region);
 static DEFINE_PER_CPU(struct vmx_vcpu *, current_vmcs);
@@ -58,6 +60,11 @@ void vmx_cpu_disable(void)
 	vmx_insn_vmxoff();
 	cr4_clear_bits(X86_CR4_VMXE);
 	intel_pt_handle_vmx(0);
+}
+
+void vmx_announce_shutdown(void)
+{
+	WRITE_ONCE(vmx_shut_down, true);
 }
 
 void vmx_free_cpu_regions(void)

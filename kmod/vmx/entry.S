@@ -31,7 +31,7 @@ SYM_FUNC_START(vmx_enter)
 	je 1f
 	mov %rsp, VMX_host_rsp(%rsi)
 	mov $FIELD_HOST_RSP, %eax
-	vmwrite %rsp, %rax
+5:	vmwrite %rsp, %rax
 	jna .Lfailed
 1:
 	test %rdx, %rdx			/* ZF holds until the branch below */
@@ -54,10 +54,10 @@ SYM_FUNC_START(vmx_enter)
 	jz 2f
 	/* For the unwinder the frame at the exit is the frame here. */
 	UNWIND_HINT_SAVE
-	vmresume
+3:	vmresume
 	jmp .Lfailed
 2:
-	vmlaunch
+4:	vmlaunch
 .Lfailed:
 	/* The registers may hold guest values; the stack is where it was. */
 	mov $1, %eax
@@ -105,3 +105,8 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 	pop %rbp
 	RET
 SYM_FUNC_END(vmx_enter)
+
+	/* VMX turned off by a reboot: a failed entry, see insn.h. */
+	_ASM_EXTABLE(3b, .Lfailed)
+	_ASM_EXTABLE(4b, .Lfailed)
+	_ASM_EXTABLE(5b, .Lfailed)

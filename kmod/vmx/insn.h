@@ -32,69 +32,95 @@ fault:
 	return;
 }
 
-static inline void vmx_insn_vmclear(u64 pa)
-{
-	bool failed;
+/*
+ * A fault of the instructions below means that the CPU is not in VMX operation
+ * any more: a reboot turned it off under a running vCPU. Then they do nothing
+ * and the next entry fails; in any other case it is a bug.
+ */
+extern bool vmx_shut_down;	/* set once, before VMX goes off for a reboot */
 
-	asm volatile("vmclear %[pa]" : "=@ccna" (failed)
-		     : [pa] "m" (pa) : "memory");
-	WARN_ONCE(failed, "dune: VMCLEAR failed\n");
+static inline void vmx_insn_fault(const char *insn)
+{
+	WARN_ONCE(!READ_ONCE(vmx_shut_down), "dune: %s faulted\n", insn);
 }
 
-static inline void vmx_insn_vmptrld(u64 pa)
-{
-	bool failed;
-
-	asm volatile("vmptrld %[pa]" : "=@ccna" (failed)
-		     : [pa] "m" (pa) : "memory");
-	WARN_ONCE(failed, "dune: VMPTRLD failed\n");
+/* insn with one memory operand; CF or ZF set: failed. */
+#define VMX_INSN_MEM(name, insn)					\
+static inline void name(u64 pa)						\
+{									\
+	asm goto("1: " insn " %[pa]\n\t"				\
+		 "jna %l[failed]\n\t"					\
+		 _ASM_EXTABLE(1b, %l[fault])				\
+		 : : [pa] "m" (pa) : "memory", "cc" : failed, fault);	\
+	return;								\
+failed:									\
+	WARN_ONCE(1, "dune: " insn " failed\n");			\
+	return;								\
+fault:									\
+	vmx_insn_fault(insn);						\
 }
+
+VMX_INSN_MEM(vmx_insn_vmclear, "vmclear")
+VMX_INSN_MEM(vmx_insn_vmptrld, "vmptrld")
 
 static __always_inline u64 vmcs_read(unsigned long field)
 {
-	u64 value = 0;
-	bool failed;
+	u64 value;
 
-	asm volatile("vmread %[field], %[value]"
-		     : "=@ccna" (failed), [value] "+r" (value)
-		     : [field] "r" (field));
-	WARN_ONCE(failed, "dune: VMREAD of field %#lx failed\n", field);
+	asm_goto_output("1: vmread %[field], %[value]\n\t"
+			"jna %l[failed]\n\t"
+			_ASM_EXTABLE(1b, %l[fault])
+			: [value] "=r" (value) : [field] "r" (field)
+			: "cc" : failed, fault);
 	return value;
+failed:
+	WARN_ONCE(1, "dune: VMREAD of field %#lx failed\n", field);
+	return 0;
+fault:
+	vmx_insn_fault("vmread");
+	return 0;
 }
 
 static __always_inline void vmcs_write(unsigned long field, u64 value)
 {
-	bool failed;
-
-	asm volatile("vmwrite %[value], %[field]"
-		     : "=@ccna" (failed)
-		     : [field] "r" (field), [value] "rm" (value));
-	WARN_ONCE(failed, "dune: VMWRITE of %#llx to field %#lx failed\n",
+	asm goto("1: vmwrite %[value], %[field]\n\t"
+		 "jna %l[failed]\n\t"
+		 _ASM_EXTABLE(1b, %l[fault])
+		 : : [field] "r" (field), [value] "rm" (value)
+		 : "cc" : failed, fault);
+	return;
+failed:
+	WARN_ONCE(1, "dune: VMWRITE of %#llx to field %#lx failed\n",
 		  value, field);
+	return;
+fault:
+	vmx_insn_fault("vmwrite");
 }
 
-static inline void vmx_insn_invept(unsigned long type, u64 eptp)
-{
-	struct {
-		u64 eptp, reserved;
-	} desc = { eptp, 0 };
-	bool failed;
+struct vmx_inv_desc {
+	u64 tag, address;
+};
 
-	asm volatile("invept %[desc], %[type]" : "=@ccna" (failed)
-		     : [desc] "m" (desc), [type] "r" (type) : "memory");
-	WARN_ONCE(failed, "dune: INVEPT type %lu failed\n", type);
+/* insn with a type and a descriptor. */
+#define VMX_INSN_INV(name, insn)					\
+static inline void name(unsigned long type, u64 tag)			\
+{									\
+	struct vmx_inv_desc desc = { tag, 0 };				\
+									\
+	asm goto("1: " insn " %[desc], %[type]\n\t"			\
+		 "jna %l[failed]\n\t"					\
+		 _ASM_EXTABLE(1b, %l[fault])				\
+		 : : [desc] "m" (desc), [type] "r" (type)		\
+		 : "memory", "cc" : failed, fault);			\
+	return;								\
+failed:									\
+	WARN_ONCE(1, "dune: " insn " type %lu failed\n", type);		\
+	return;								\
+fault:									\
+	vmx_insn_fault(insn);						\
 }
 
-static inline void vmx_insn_invvpid(unsigned long type, u16 vpid)
-{
-	struct {
-		u64 vpid, gva;
-	} desc = { vpid, 0 };
-	bool failed;
-
-	asm volatile("invvpid %[desc], %[type]" : "=@ccna" (failed)
-		     : [desc] "m" (desc), [type] "r" (type) : "memory");
-	WARN_ONCE(failed, "dune: INVVPID type %lu failed\n", type);
-}
+VMX_INSN_INV(vmx_insn_invept, "invept")
+VMX_INSN_INV(vmx_insn_invvpid, "invvpid")
 
 #endif /* KMOD_VMX_INSN_H */

@@ -84,6 +84,8 @@ u32 vmx_api_caps(void);
 /* ---- this CPU's VMX operation; irqs off or hotplug context ---- */
 int vmx_cpu_enable(void);
 void vmx_cpu_disable(void);
+/* VMX goes off for good under running vCPUs: their entries fail from now. */
+void vmx_announce_shutdown(void);
 /* After the last vmx_cpu_disable(); process context. */
 void vmx_free_cpu_regions(void);
 
