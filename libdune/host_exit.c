@@ -18,8 +18,8 @@
 #define MADV_POPULATE_WRITE	23
 #endif
 
-/* So often may the very same access be refused before we give up on it. */
-#define REFUSED_MAX	64
+/* So often may an access be refused while Linux allows it and nothing changes. */
+#define REFUSED_MAX	16
 
 __attribute__((visibility("hidden"))) int dune_host_exit(struct dune_thread *t, long ret);
 __attribute__((visibility("hidden"))) _Noreturn void dune_host_trap(struct dune_thread *t);
@@ -90,12 +90,35 @@ static void crash_from_page(struct dune_thread *t)
 	t->crash.exit = page->exit;
 }
 
-/* Can the mm give this access after all? Waits for a userfault, too. */
-static bool populate(uint64_t addr, uint32_t access)
+/* Does Linux allow the access now? Waits for a userfault, too. */
+static bool allowed(const struct dune_exit *exit)
 {
-	int advice = access & DUNE_ACCESS_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	int advice = exit->access & DUNE_ACCESS_WRITE ? MADV_POPULATE_WRITE :
+							MADV_POPULATE_READ;
 
-	return raw_syscall3(SYS_madvise, addr & ~(PAGE_SIZE - 1), PAGE_SIZE, advice) == 0;
+	if (exit->access & DUNE_ACCESS_EXEC)
+		return false;
+	return raw_syscall3(SYS_madvise, exit->addr & ~(PAGE_SIZE - 1), PAGE_SIZE,
+			    advice) == 0;
+}
+
+/*
+ * True when the same access was refused again and again though Linux allows
+ * it. Not when other threads take the page away and bring it back meanwhile:
+ * then the module is told of invalidations.
+ */
+static bool hopeless(struct dune_thread *t, bool again, bool ok)
+{
+	uint64_t changes = dune_vm.page->counters[DUNE_VM_notifier_calls];
+
+	if (again && ok && t->refused_changes == changes)
+		t->refused_times++;
+	else
+		t->refused_times = 0;
+	t->refused_changes = changes;
+	t->refused_addr = t->page->exit.addr;
+	t->refused_rip = t->page->regs.rip;
+	return t->refused_times == REFUSED_MAX;
 }
 
 /*
@@ -107,32 +130,22 @@ static bool populate(uint64_t addr, uint32_t access)
 static int refused(struct dune_thread *t)
 {
 	const struct dune_exit *exit = &t->page->exit;
-	uint64_t rip = t->page->regs.rip;
+	bool again = t->refused_addr == exit->addr && t->refused_rip == t->page->regs.rip;
+	bool exec = exit->access & DUNE_ACCESS_EXEC;
+	bool handled = signal_handled(SIGSEGV) || signal_handled(SIGBUS);
+	bool ok = (again || !handled) && allowed(exit);
 
-	if (t->refused_addr == exit->addr && t->refused_rip == rip) {
-		if (++t->refused_times == REFUSED_MAX) {
-			/*
-			 * Linux allows it and the module does not, for ever:
-			 * memory that Dune cannot map. Go on without Dune.
-			 */
-			t->refused_times = 0;
-			call_saved(t, dune_refused_report, 0);
-			crash_from_page(t);
-			dune_replay(t, &t->crash.regs);
-		}
-	} else {
-		t->refused_addr = exit->addr;
-		t->refused_rip = rip;
+	if (hopeless(t, again, ok)) {
+		/* Memory that the module cannot map. Go on without Dune. */
 		t->refused_times = 0;
+		call_saved(t, dune_refused_report, 0);
+		crash_from_page(t);
+		dune_replay(t, &t->crash.regs);
 	}
-
-	if (!(exit->access & DUNE_ACCESS_EXEC)) {
-		if (signal_handled(SIGSEGV) || signal_handled(SIGBUS))
-			return exit->access & DUNE_ACCESS_WRITE ? HOST_TOUCH_WRITE :
-								  HOST_TOUCH_READ;
-		if (populate(exit->addr, exit->access))
-			return HOST_RUN;
-	}
+	if (handled && !exec)
+		return exit->access & DUNE_ACCESS_WRITE ? HOST_TOUCH_WRITE : HOST_TOUCH_READ;
+	if (ok)
+		return HOST_RUN;
 	crash_from_page(t);
 	leave(t);
 }

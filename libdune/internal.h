@@ -59,6 +59,7 @@ struct dune_thread {
 	/* The last refused access, to notice that nothing moves. */
 	uint64_t refused_addr;
 	uint64_t refused_rip;
+	uint64_t refused_changes;	/* the vm's notifier_calls then */
 	uint32_t refused_times;
 	uint32_t slot_error;		/* errno of the slot the guest did not get */
 

@@ -409,6 +409,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	} else if (sig == SIGILL) {
 		deliver(g, 6, false, 0);
 	} else if (sig == SIGSEGV && g[REG_TRAPNO] == 14) {
+
 		guest_exit(g);
 		run_ends(g, DUNE_EXIT_FAULT);
 		vcpu.page->exit.addr = (uint64_t)info->si_addr;
