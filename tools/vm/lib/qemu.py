@@ -14,7 +14,7 @@ from common import VmError
 DRIVERS = ["virtio_pci", "virtio_console"]
 
 
-def _drivers(kernel):
+def drivers(kernel, names):
     """Paths of the channel's drivers in loading order (none where they are built in)."""
     top = os.path.join(kernel.modules, "lib/modules", kernel.version)
     depends = {}
@@ -24,7 +24,7 @@ def _drivers(kernel):
             depends[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = \
                 (path, rest.split())
     order = []
-    for name in DRIVERS:
+    for name in names:
         if name in depends:
             path, needs = depends[name]
             for p in reversed(needs):           # modules.dep lists the nearest first
@@ -60,7 +60,7 @@ class Machine(Watched):
         self.log = os.path.join(run_dir, "qemu.out")
         guest = bootimage.build_guest(progress)
         with open(os.path.join(run_dir, "initrd"), "wb") as f:
-            f.write(bootimage.initramfs(guest, _drivers(kernel)))
+            f.write(bootimage.initramfs(guest, drivers(kernel, DRIVERS)))
         self.argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max",
                      "-smp", "%d,sockets=%d" % (args.cpus, args.numa or 1), "-m", str(args.mem), "-nodefaults", "-no-reboot",
                      "-display", "none", "-kernel", kernel.vmlinuz, "-initrd", "initrd",

@@ -60,6 +60,8 @@ def parse(argv):
     p.add_argument("--numa", type=int, default=0, metavar="N", help="NUMA nodes (--engine qemu)")
     p.add_argument("--engine", choices=["bochs", "qemu", "native"], default="bochs",
                    help="bochs: VMX emulated (default); qemu: no VMX, fast; native: this machine")
+    p.add_argument("--packaged", choices=["trixie", "bookworm"],
+                   help="use this Debian release's packaged Bochs, not our build (slow)")
     p.add_argument("--fast", action="store_true", help="use a booted machine that forks for every "
                    "run (tools/vm/server); starts one when there is none")
     p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
@@ -197,6 +199,49 @@ def run_bochs(args, progress):
             shutil.rmtree(run_dir, ignore_errors=True)
 
 
+def run_packaged(args, progress):
+    """A full boot in a packaged Bochs."""
+    import packaged
+    ready = Prepared(args, progress)
+    run_dir = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(cache_path("tmp", "x")))
+    process = None
+    try:
+        machine = packaged.Machine(args, run_dir, ready.kernel, ready.all_frames(), progress)
+        progress("starting %s, %d CPUs, %d MB, kernel %s" %
+                 (machine.note, args.cpus, args.mem, ready.kernel.version))
+        channel, console_r, process = machine.start()
+        return one_session(args, progress, channel, console_r, process, machine, ())
+    finally:
+        end_process(process)
+        if not os.environ.get("DUNE_VM_KEEP"):
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def run_bochs_or_fallback(args, progress):
+    """Ours; else trixie's package; else bookworm's."""
+    import bochs_build
+    if args.packaged:
+        return run_packaged(args, progress)
+    setup()
+    try:
+        bochs_build.get(progress)
+    except VmError as e:
+        import packaged
+        sys.stderr.write("tools/vm/run: our own Bochs cannot be built: %s\n" % e)
+        for args.packaged in ("trixie", "bookworm"):
+            try:
+                packaged.get(args.packaged, progress)
+                break
+            except VmError as e2:
+                error = e2
+        else:
+            raise VmError("no packaged Bochs either: %s" % error)
+        sys.stderr.write("tools/vm/run: using Debian %s's package instead: slower, no counters, no "
+                         "--fast\n" % args.packaged)
+        return run_packaged(args, progress)
+    return (run_fast if args.fast else run_bochs)(args, progress)
+
+
 def run_qemu(args, progress):
     """A full boot in QEMU: no VMX."""
     import qemu
@@ -263,7 +308,7 @@ def main(argv=None):
             raise VmError("--numa needs --engine qemu: Bochs has no NUMA nodes, and Debian's cloud "
                           "kernels no numa=fake")
         engines = {"qemu": run_qemu, "native": run_native,
-                   "bochs": run_fast if args.fast else run_bochs}
+                   "bochs": run_bochs_or_fallback}
         return engines[args.engine](args, progress)
     except VmError as e:
         sys.stderr.write("tools/vm/run: %s\n" % e)
