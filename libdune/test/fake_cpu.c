@@ -31,6 +31,7 @@ static struct {
 	int fd;
 	pid_t pid;
 	uint32_t *slot_table;
+	struct dune_vm_page *page;
 } vm = { .fd = -1 };
 
 /* The calling thread's vCPU: what the module keeps outside the shared page. */
@@ -47,6 +48,30 @@ static __thread struct {
 /* Reached through --wrap: libdune's calls of libc. */
 int __real_open(const char *path, int flags, ...);
 int __real_ioctl(int fd, unsigned long cmd, ...);
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+int __real_madvise(void *addr, size_t len, int advice);
+
+/* True when this call is to fail. */
+static bool fails(void)
+{
+	if (!fake.fail_nth || --fake.fail_nth)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return fails() ? MAP_FAILED : __real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+int __wrap_madvise(void *addr, size_t len, int advice)
+{
+	/* The others only save memory. */
+	if (advice == MADV_WIPEONFORK && fails())
+		return -1;
+	return __real_madvise(addr, len, advice);
+}
 
 static __thread char selector;	/* of syscall user dispatch: 1 blocks */
 #define FLAG_TF	0x100
@@ -72,12 +97,25 @@ int __wrap_open(const char *path, int flags, ...)
 	va_list ap;
 
 	if (!strcmp(path, DUNE_DEVICE_PATH)) {
+		if (fails())
+			return -1;
+		if (fake.open_error) {
+			errno = fake.open_error;
+			return -1;
+		}
 		vm.fd = memfd_create("fake-dune", MFD_CLOEXEC);
 		vm.pid = getpid();
 		if (ftruncate(vm.fd, DUNE_MMAP_SLOT_TABLE + DUNE_SLOT_TABLE_SIZE))
 			abort();
-		vm.slot_table = mmap(NULL, DUNE_SLOT_TABLE_SIZE, PROT_READ | PROT_WRITE,
-				     MAP_SHARED, vm.fd, DUNE_MMAP_SLOT_TABLE);
+		if (vm.slot_table) {
+			munmap(vm.slot_table, DUNE_SLOT_TABLE_SIZE);
+			munmap(vm.page, PAGE_SIZE);
+		}
+		vm.slot_table = __real_mmap(NULL, DUNE_SLOT_TABLE_SIZE,
+					    PROT_READ | PROT_WRITE, MAP_SHARED, vm.fd,
+					    DUNE_MMAP_SLOT_TABLE);
+		vm.page = __real_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				      vm.fd, DUNE_MMAP_VM_PAGE);
 		fake.slots = 0;
 		return vm.fd;
 	}
@@ -90,11 +128,14 @@ int __wrap_open(const char *path, int flags, ...)
 
 static int create_vcpu(void)
 {
+	if (vcpu.page)
+		munmap(vcpu.page, PAGE_SIZE);
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.fd = memfd_create("fake-vcpu", MFD_CLOEXEC);
 	if (ftruncate(vcpu.fd, PAGE_SIZE))
 		abort();
-	vcpu.page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd, 0);
+	vcpu.page = __real_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				vcpu.fd, 0);
 	return vcpu.fd;
 }
 
@@ -108,6 +149,8 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 	va_end(ap);
 	if (fd != vm.fd)
 		return __real_ioctl(fd, cmd, arg);
+	if (fails())
+		return -1;
 	if (vm.pid != getpid()) {
 		errno = EPERM;
 		return -1;
@@ -115,7 +158,7 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 	switch (cmd) {
 	case DUNE_GET_INFO:
 		*(struct dune_info *)arg = (struct dune_info) {
-			.api_version = DUNE_API_VERSION,
+			.api_version = fake.api_version ? fake.api_version : DUNE_API_VERSION,
 			.nr_vm_counters = DUNE_NR_VM_COUNTERS,
 			.nr_vcpu_counters = DUNE_NR_VCPU_COUNTERS + 1,
 		};
@@ -255,7 +298,16 @@ static void dune_run(greg_t *g)
 	vcpu.host_r14 = g[REG_R14];
 	vcpu.host_r15 = g[REG_R15];
 	vcpu.host_rip = g[REG_RIP];
-	if (fake.end_kind) {
+	if (fake.refused_addr) {
+		run_ends(g, DUNE_EXIT_FAULT);
+		page->exit.addr = fake.refused_addr;
+		page->exit.access = DUNE_ACCESS_READ;
+		if (fake.refused_changes) {
+			vm.page->counters[DUNE_VM_notifier_calls]++;
+			if (!--fake.refused_changes)
+				fake.refused_addr = 0;
+		}
+	} else if (fake.end_kind) {
 		unsigned int kind = fake.end_kind;
 
 		fake.end_kind = 0;
@@ -305,7 +357,7 @@ static void vmcall(greg_t *g)
 		g[REG_EFL] = leave.rflags;
 		return;
 	case DUNE_HC_SLOT:
-		r->rax = slot_of(r->rdi);
+		r->rax = fake.slot_error ? (uint64_t)-fake.slot_error : slot_of(r->rdi);
 		if (fake.retry_slot) {		/* a signal in the middle */
 			fake.retry_slot = false;
 			run_returns(g, DUNE_EXIT_RETRY);
@@ -483,7 +535,7 @@ bool fake_attach_thread(void)
 	uint64_t libc[2] = { 0, 0 };
 	stack_t stack = { .ss_size = 1 << 18 };
 
-	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE,
+	stack.ss_sp = __real_mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sigaltstack(&stack, NULL))
 		return false;

@@ -30,6 +30,12 @@ struct fake {
 	bool retry_slot;		/* the next DUNE_HC_SLOT ends in a RETRY */
 	int run_error;			/* the next DUNE_RUN fails so */
 	unsigned int end_kind;		/* the next DUNE_RUN ends at once so */
+	int open_error;			/* of the device */
+	unsigned int api_version;	/* if not 0 */
+	unsigned int fail_nth;		/* the n-th call of libdune into libc fails */
+	int slot_error;			/* of DUNE_HC_SLOT */
+	uint64_t refused_addr;		/* every DUNE_RUN: FAULT, reading there */
+	unsigned int refused_changes;	/* so often, each with an invalidation */
 	bool signals_default;		/* pretend SIGSEGV, SIGBUS are SIG_DFL */
 	unsigned int inject_vector;	/* by FAKE_INJECT */
 	uint64_t inject_error;

@@ -117,14 +117,14 @@ static void pool_ends_with_an_error(void)
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{ "regions_map_to_their_slot", regions_map_to_their_slot, 0 },
-		{ "second_fill_changes_nothing", second_fill_changes_nothing, 0 },
-		{ "neighbours_stay_empty", neighbours_stay_empty, 0 },
-		{ "syscall_entry_in_a_page", syscall_entry_in_a_page, 0 },
-		{ "syscall_entry_across_pages", syscall_entry_across_pages, 0 },
-		{ "syscall_entry_across_1g", syscall_entry_across_1g, 0 },
-		{ "syscall_entry_across_512g", syscall_entry_across_512g, 0 },
-		{ "pool_ends_with_an_error", pool_ends_with_an_error, 0 },
+		CASE(regions_map_to_their_slot),
+		CASE(second_fill_changes_nothing),
+		CASE(neighbours_stay_empty),
+		CASE(syscall_entry_in_a_page),
+		CASE(syscall_entry_across_pages),
+		CASE(syscall_entry_across_1g),
+		CASE(syscall_entry_across_512g),
+		CASE(pool_ends_with_an_error),
 	};
 
 	return test_main(cases, sizeof(cases) / sizeof(cases[0]), setup);

@@ -32,6 +32,8 @@ struct test_case {
 	int status;		/* wait status expected; 0: success */
 };
 
+#define CASE(fn) { #fn, fn, 0 }
+
 /* Returns main()'s value. setup runs in each child; false: skip. */
 int test_main(const struct test_case *cases, unsigned int n, _Bool (*setup)(void));
 
