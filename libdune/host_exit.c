@@ -21,8 +21,6 @@
 /* So often may an access be refused while Linux allows it and nothing changes. */
 #define REFUSED_MAX	16
 
-__attribute__((visibility("hidden"))) int dune_host_exit(struct dune_thread *t, long ret);
-__attribute__((visibility("hidden"))) _Noreturn void dune_host_trap(struct dune_thread *t);
 
 static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 {

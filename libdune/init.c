@@ -235,8 +235,6 @@ static int syscall_entry_protect(const struct dune_pt *pt, uint64_t va)
 
 static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 {
-	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-	extern const char _end[] __attribute__((visibility("hidden")));
 	struct dune_slot slot;
 	void *pool = pool_map(PT_POOL_SIZE);
 	int idt, err;

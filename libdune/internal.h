@@ -160,9 +160,16 @@ void dune_trap_landing(void);		/* a label */
 void dune_call_on_stack(void (*fn)(void *), void *arg, uint64_t sp);
 _Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
 
+/* host_exit.c, for the stub */
+int dune_host_exit(struct dune_thread *t, long ret);
+_Noreturn void dune_host_trap(struct dune_thread *t);
+
 /* entry.S */
 void dune_syscall_entry(void);
 extern const char dune_trap_vectors[];
+
+/* The linker's: this library, or the program it is linked into. */
+extern const char __ehdr_start[], _end[];
 
 /* init.c */
 __attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
@@ -174,6 +181,7 @@ void dune_unlock(void);
 int dune_threads_init(void);
 void dune_threads_forget(void);
 struct dune_thread *dune_thread_current(void);
+void dune_thread_exit(struct dune_thread *t);	/* for the stub */
 
 /* desc.c */
 void dune_gdt_build(struct dune_thread *t);

@@ -11,8 +11,6 @@
 #include "internal.h"
 #include "rawsys.h"
 
-__attribute__((visibility("hidden"))) void dune_thread_exit(struct dune_thread *t);
-
 /*
  * The calling thread's area, valid if its generation is the vm's: a forked
  * child inherits the pointer but not what it points to.

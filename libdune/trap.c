@@ -25,7 +25,7 @@ struct trap_frame {
 #define PF_PRESENT	(1u << 0)
 #define PF_RESERVED	(1u << 3)
 
-__attribute__((visibility("hidden"))) void dune_trap(struct trap_frame *f);
+void dune_trap(struct trap_frame *f);	/* for entry.S */
 
 static uint64_t read_cr2(void)
 {
