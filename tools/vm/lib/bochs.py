@@ -44,6 +44,7 @@ class Watched:
     """What can be asked of a running emulator."""
 
     dir = log = dump = kernel = process = None
+    known_warning = None        # a kernel warning this emulator causes, as a pattern
 
     def interrupt(self, sig):
         """A hang: SIGUSR1 makes our build write its CPUs' states, SIGUSR2 sends an NMI."""

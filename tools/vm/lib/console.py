@@ -13,7 +13,7 @@ REPORTS = re.compile(
     r"|traps: PANIC|double fault|stack segment: 0000|invalid opcode: 0000|divide error: 0000"
     r"|VMX: .*(?:failed|error)!|list_(?:add|del) corruption|refcount_t: |slab error in|Slab .* corrupt"
     r"|.*(?:scheduling while atomic|sleeping function called from invalid context)"
-    r"|.*KASAN: |unregister_netdevice: waiting|------------\[ cut here \]"
+    r"|.*KASAN: |unregister_netdevice: waiting"
     r")")
 # These end the run at once: nothing will come after them.
 FATAL = re.compile(r"Kernel panic - not syncing|double fault|Attempted to kill init")
@@ -35,8 +35,9 @@ _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 class Console:
     """Collects console text; knows whether the kernel reported something."""
 
-    def __init__(self, progress, stages=True):
+    def __init__(self, progress, stages=True, ignore=None):
         self.progress = progress
+        self.ignore = re.compile(ignore or r"(?!)")
         self.stages = list(STAGES) if stages else []
         self.lines = []
         self.partial = ""
@@ -52,7 +53,7 @@ class Console:
     def line(self, text):
         self.lines.append(text)
         bare = _STAMP.sub("", text)
-        if REPORTS.match(bare) and not HARMLESS.search(bare):
+        if REPORTS.match(bare) and not HARMLESS.search(bare) and not self.ignore.search(bare):
             self.reports.append(len(self.lines) - 1)
         if FATAL.search(bare):
             self.fatal = True
@@ -69,6 +70,9 @@ class Console:
         for start in self.reports:
             if start <= last:
                 continue
+            for back in range(max(last + 1, start - 3), start):
+                if "[ cut here ]" in self.lines[back]:
+                    out += self.lines[back:start]
             for i in range(start, min(start + 60, len(self.lines))):
                 out.append(self.lines[i])
                 last = i

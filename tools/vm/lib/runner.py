@@ -287,7 +287,8 @@ def run_fast(args, progress):
 
 def one_session(args, progress, channel, console_fd, process, machine, frames):
     out = out_dir(args)
-    session = Session(args, out, channel, console_fd, process, Console(progress), progress, machine)
+    console = Console(progress, ignore=machine.known_warning)
+    session = Session(args, out, channel, console_fd, process, console, progress, machine)
     saved = termios.tcgetattr(0) if args.interactive and os.isatty(0) else None
     if saved:
         tty.setraw(0)

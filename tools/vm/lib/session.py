@@ -216,7 +216,7 @@ class Session:
         with open(os.path.join(self.out_dir, "dmesg"), "w") as f:
             f.write("\n".join(text) + "\n")
         if not self.console.reports:
-            fresh = type(self.console)(self.progress, stages=False)
+            fresh = type(self.console)(self.progress, stages=False, ignore=self.console.ignore.pattern)
             for line in text:
                 fresh.line(line)
             if fresh.reports:
@@ -254,9 +254,9 @@ class Session:
             self._say("tools/vm/run: the machine stopped before the command ended.\n"
                       "last console lines:\n%s\nall of it: %s%s" %
                       (self.console.tail(), log,
-                       "\nemulator: " + self.machine.last_words() if self.machine else ""))
+                       "\nemulator: " + self.machine.last_words()))
             return STATUS_KERNEL if self.alive else STATUS_SETUP
-        if int(self.done["taint"]) & (1 << 9 | 1 << 7):
+        if int(self.done["taint"]) & (1 << 9 | 1 << 7) and not self.machine.known_warning:
             self._say("tools/vm/run: the guest kernel is tainted by a warning or oops (%s); see %s" %
                       (self.done["taint"], log))
             return STATUS_KERNEL
