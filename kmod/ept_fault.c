@@ -96,6 +96,22 @@ static void count_result(struct dune_vcpu *vcpu, enum pt_map_result result)
 						     DUNE_VCPU_ept_installs);
 }
 
+/*
+ * The host page table may have changed since seq was read, or may be about to,
+ * somewhere in the leaf: a huge leaf counts as a whole.
+ */
+static bool stale_locked(const struct dune_vm *vm, unsigned long seq, u64 hva,
+			 const struct pt_leaf *leaf)
+{
+	u64 size = pt_level_size(leaf->level);
+	u64 start = hva & ~(size - 1);
+
+	if (vm->inv_seq != seq)
+		return true;
+	return vm->inv_active && start < vm->inv_end &&
+	       start + size > vm->inv_start;
+}
+
 /* 0, -EAGAIN (the mm changed), -EFAULT (refused), or another errno. */
 static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 {
@@ -125,7 +141,7 @@ static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 
 	gather_init(&gather);
 	spin_lock(&vm->ept_lock);
-	if (vm->inv_active || vm->inv_seq != seq) {
+	if (stale_locked(vm, seq, hva, &leaf)) {
 		spin_unlock(&vm->ept_lock);
 		return -EAGAIN;
 	}

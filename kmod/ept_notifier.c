@@ -7,7 +7,8 @@
  * Sequence protocol with ept_fault.c, all under ept_lock:
  *   start: active++, zap, flush        fault: read seq     [SEQ-1]
  *   (Linux changes the page table)            read the host page table
- *   end:   seq++, active--                    lock; active or seq moved: retry
+ *   end:   seq++, active--                    lock; seq moved, or the leaf
+ *                                             overlaps an active range: retry
  */
 #include "flush.h"
 #include "vm.h"
@@ -56,13 +57,24 @@ static void zap_and_flush_locked(struct dune_vm *vm, u64 start, u64 end)
 	ept_flush_locked(vm, &gather);
 }
 
+/* One interval that covers all active ranges; exact while there is one. */
+static void cover_locked(struct dune_vm *vm, u64 start, u64 end)
+{
+	if (vm->inv_active++) {
+		start = min(start, vm->inv_start);
+		end = max(end, vm->inv_end);
+	}
+	vm->inv_start = start;
+	vm->inv_end = end;
+}
+
 static int range_start(struct mmu_notifier *mn,
 		       const struct mmu_notifier_range *range)
 {
 	struct dune_vm *vm = to_vm(mn);
 
 	spin_lock(&vm->ept_lock);
-	vm->inv_active++;
+	cover_locked(vm, range->start, range->end);
 	zap_and_flush_locked(vm, range->start, range->end);
 	spin_unlock(&vm->ept_lock);
 	return 0;

@@ -44,6 +44,7 @@ struct dune_vm {
 	struct pt ept;			/* [e] writers; RCU walkers */
 	unsigned long inv_seq;		/* [e] invalidations completed */
 	unsigned int inv_active;	/* [e] invalidations between start and end */
+	u64 inv_start, inv_end;		/* [e] what they cover, while active */
 	struct mmu_notifier notifier;
 	struct sd_vm sd;		/* gen: [e] to write, fences to read */
 	u64 __percpu *seen;		/* generation each CPU has flushed to */
