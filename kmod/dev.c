@@ -4,12 +4,14 @@
  * gives it a vm. Lock card: dune_file.lock. Type: mutex. Protects: vm, set
  * once. Outside everything else.
  */
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <uapi/dune_abi_check.h>
 
@@ -29,6 +31,12 @@ static int dune_open(struct inode *inode, struct file *file)
 
 	if (!current->mm)
 		return -EINVAL;
+	/*
+	 * There a guest page table entry can make the CPU read any cached
+	 * physical memory speculatively, and exits do not flush the cache yet.
+	 */
+	if (boot_cpu_has_bug(X86_BUG_L1TF) && !capable(CAP_SYS_RAWIO))
+		return -EPERM;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)
 		return -ENOMEM;

@@ -2,13 +2,15 @@
 /*
  * EPT violation: make the EPT mirror what the mm allows at that address.
  *
- * The host page table is the truth. get_user_pages_fast() makes Linux bring
- * the page in with the fault's intent (it breaks CoW, honours the VMA), then
- * the host's own leaf is copied: same page, same size, no more rights. No
- * reference is kept; the notifier sequence tells when the copy is stale.
+ * The host page table is the truth. Its leaf is copied: same page, same size,
+ * no more rights. Where it has none, or too few rights, Linux' own fault
+ * handling is asked first. No page reference is taken; the notifier sequence
+ * tells when the copy is stale.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/userfaultfd_k.h>
+#include <asm/cpufeature.h>
 
 #include "compat.h"
 #include "flush.h"
@@ -25,44 +27,30 @@ static unsigned int wanted_rights(u32 access)
 	       (access & DUNE_ACCESS_EXEC ? PT_X : 0);
 }
 
-/* VM_PFNMAP and VM_IO mappings (the vDSO's data, devices) have no pages. */
-static int populate_pfnmap(struct mm_struct *mm, u64 hva, bool write)
+/*
+ * Have Linux map hva with this intent, as its own page fault would: break CoW,
+ * mark dirty, honour the VMA. 0 or a negative errno: it refuses.
+ *
+ * Not for user space to resolve in here: a userfault, which a signal must be
+ * able to interrupt, and stack growth. Both happen natively, see DUNE_EXIT_FAULT.
+ */
+static int populate(struct mm_struct *mm, u64 hva, u32 access)
 {
-	int err;
+	unsigned int flags = access & DUNE_ACCESS_WRITE ? FAULT_FLAG_WRITE : 0;
+	struct vm_area_struct *vma;
+	bool unlocked = false;
+	int err = -EFAULT;
 
 	mmap_read_lock(mm);
-	err = fixup_user_fault(mm, hva, write ? FAULT_FLAG_WRITE : 0, NULL);
+	vma = vma_lookup(mm, hva);
+	if (vma && !userfaultfd_armed(vma))
+		err = fixup_user_fault(mm, hva, flags, &unlocked);
 	mmap_read_unlock(mm);
 	return err;
 }
 
-/* Have Linux map hva. 0, -EINTR/-EAGAIN (try later), or it refuses. */
-static int populate(struct mm_struct *mm, u64 hva, u32 access)
-{
-	bool write = access & DUNE_ACCESS_WRITE;
-	struct page *page;
-	int got;
-
-	got = get_user_pages_fast(hva & PAGE_MASK, 1, write ? FOLL_WRITE : 0,
-				  &page);
-	if (got == 1) {
-		/*
-		 * The guest's writes set no dirty bit that Linux reads. Every
-		 * path that cleans a page unmaps or write-protects it first,
-		 * which removes our leaf: so marking it here is enough.
-		 */
-		if (write && !PageDirty(page))
-			set_page_dirty_lock(page);
-		put_page(page);
-		return 0;
-	}
-	if (got == -EFAULT)
-		return populate_pfnmap(mm, hva, write);
-	return got ? got : -EAGAIN;
-}
-
 /* The largest leaf of the EPT that fits in the host's leaf. */
-static void fit_leaf(struct pt_leaf *leaf, u64 gpa, u32 access)
+static void fit_leaf(struct pt_leaf *leaf, u64 gpa)
 {
 	u32 caps = vmx_api_caps();
 	u64 pa = leaf->pa + (gpa & (pt_level_size(leaf->level) - 1));
@@ -71,10 +59,13 @@ static void fit_leaf(struct pt_leaf *leaf, u64 gpa, u32 access)
 		leaf->level = 2;
 	if (leaf->level == 2 && !(caps & DUNE_CAP_EPT_2M))
 		leaf->level = 1;
+	/*
+	 * On these CPUs a guest that changes the size of a code mapping can
+	 * stop the machine: no large leaf is executable.
+	 */
+	if ((leaf->rights & PT_X) && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT))
+		leaf->level = 1;
 	leaf->pa = pa & ~(pt_level_size(leaf->level) - 1);
-	/* Write only where a write was announced: see populate(). */
-	if (!(access & DUNE_ACCESS_WRITE))
-		leaf->rights &= ~PT_W;
 }
 
 static bool already_mapped(struct dune_vm *vm, u64 gpa, unsigned int want)
@@ -112,11 +103,29 @@ static bool stale_locked(const struct dune_vm *vm, unsigned long seq, u64 hva,
 	       start + size > vm->inv_start;
 }
 
-/* 0, -EAGAIN (the mm changed), -EFAULT (refused), or another errno. */
+/*
+ * What the host has at hva now, if it allows the access. 0; -EAGAIN: nothing,
+ * or too little; -EFAULT: it never will.
+ */
+static int host_leaf(struct mm_struct *mm, u64 hva, u32 access,
+		     struct pt_leaf *leaf)
+{
+	unsigned int want = wanted_rights(access);
+
+	if (host_pt_leaf(mm, hva, leaf))
+		return -EAGAIN;
+	if ((leaf->rights & want) == want)
+		return 0;
+	return want & PT_X & ~leaf->rights ? -EFAULT : -EAGAIN;
+}
+
+/*
+ * 0; -EAGAIN: the mm changed meanwhile; -EBUSY: Linux made a mapping that does
+ * not allow the access; -EFAULT, -ENOMEM, ...: refused.
+ */
 static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 {
 	struct dune_vm *vm = vcpu->vm;
-	unsigned int want = wanted_rights(access);
 	enum pt_map_result result;
 	struct gather gather;
 	struct pt_leaf leaf;
@@ -128,16 +137,16 @@ static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 		return err;
 	/* [SEQ-1] Before the host page table is read; see ept_notifier.c. */
 	seq = smp_load_acquire(&vm->inv_seq);
-	err = populate(vm->mm, hva, access);
+	err = host_leaf(vm->mm, hva, access, &leaf);
+	if (err == -EAGAIN) {
+		err = populate(vm->mm, hva, access);
+		if (err)
+			return err == -EAGAIN ? -EBUSY : err;
+		err = host_leaf(vm->mm, hva, access, &leaf);
+	}
 	if (err)
-		return err;
-	if (host_pt_leaf(vm->mm, hva, &leaf))
-		return -EAGAIN;		/* gone again */
-	if ((want & PT_X) && !(leaf.rights & PT_X))
-		return -EFAULT;		/* GUP knows no execute intent */
-	if ((leaf.rights & want) != want)
-		return -EAGAIN;
-	fit_leaf(&leaf, gpa, access);
+		return err == -EAGAIN ? -EBUSY : err;
+	fit_leaf(&leaf, gpa);
 
 	gather_init(&gather);
 	spin_lock(&vm->ept_lock);
@@ -183,7 +192,7 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 		err = try_map(vcpu, exit->gpa, hva, exit->access);
 		if (!err)
 			return VCPU_CONTINUE;
-		if (err != -EAGAIN)
+		if (err != -EAGAIN && err != -EBUSY)
 			break;
 		vcpu_count(vcpu, DUNE_VCPU_ept_retries);
 		if (vcpu_host_work_pending())
@@ -194,7 +203,7 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	 * Out of memory is Linux' to judge too: the access is made natively,
 	 * and the OOM killer or SIGBUS is what a plain process would get.
 	 */
-	if (err == -EAGAIN || err == -EINTR || err == -ERESTARTSYS)
+	if (err == -EAGAIN || err == -EINTR)
 		return VCPU_CONTINUE;
 	return refuse(vcpu, exit, hva);
 }

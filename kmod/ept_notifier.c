@@ -18,24 +18,40 @@ static struct dune_vm *to_vm(struct mmu_notifier *mn)
 	return container_of(mn, struct dune_vm, notifier);
 }
 
+#define SLOT_SIZE	(1ull << DUNE_SLOT_SHIFT)
+
 /* One call per slot that [start, end) of host virtual space touches. */
 typedef u64 (*slot_fn)(struct dune_vm *vm, u64 gpa, u64 gpa_end, void *arg);
 
+static u64 on_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end, slot_fn fn,
+		   void *arg)
+{
+	u64 base = slots_region_base(&vm->slots, slot);
+	u64 from = max(start, base), to = min(end, base + SLOT_SIZE);
+	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
+
+	if (from >= to)
+		return 0;
+	return fn(vm, gpa + (from - base), gpa + (to - base), arg);
+}
+
+/* Over the regions or over the slots, whichever are fewer. */
 static u64 for_each_slot(struct dune_vm *vm, u64 start, u64 end, slot_fn fn,
 			 void *arg)
 {
-	const u64 size = 1ull << DUNE_SLOT_SHIFT;
+	u64 region = start >> DUNE_SLOT_SHIFT;
+	u64 last = (end - 1) >> DUNE_SLOT_SHIFT;
 	u32 nr = slots_nr(&vm->slots), slot;
 	u64 sum = 0;
 
-	for (slot = 0; slot < nr; slot++) {
-		u64 base = slots_region_base(&vm->slots, slot);
-		u64 from = max(start, base), to = min(end, base + size);
-		u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
-
-		if (from < to)
-			sum += fn(vm, gpa + (from - base), gpa + (to - base), arg);
+	if (last - region < nr) {
+		for (; region <= last; region++)
+			if (!slots_find(&vm->slots, region, &slot))
+				sum += on_slot(vm, slot, start, end, fn, arg);
+		return sum;
 	}
+	for (slot = 0; slot < nr; slot++)
+		sum += on_slot(vm, slot, start, end, fn, arg);
 	return sum;
 }
 
@@ -44,17 +60,46 @@ static u64 zap_slot(struct dune_vm *vm, u64 gpa, u64 gpa_end, void *gather)
 	return pt_zap(&vm->ept, gpa, gpa_end, gather);
 }
 
-static void zap_and_flush_locked(struct dune_vm *vm, u64 start, u64 end)
+/* Returns whether something was mapped. */
+static bool zap_and_flush_locked(struct dune_vm *vm, u64 start, u64 end)
 {
 	struct gather gather;
 	u64 removed;
 
 	gather_init(&gather);
 	removed = for_each_slot(vm, start, end, zap_slot, &gather);
-	vm_count(vm, DUNE_VM_notifier_calls, 1);
-	if (removed)
-		vm_count(vm, DUNE_VM_notifier_hits, 1);
 	ept_flush_locked(vm, &gather);
+	return removed;
+}
+
+/*
+ * The whole range, a slot at a time where it is long: each step is flushed
+ * before the lock is dropped, so the rule of the lock holds, and others get
+ * their turn. Faults stay out: the range is marked active.
+ */
+static void zap_range_locked(struct dune_vm *vm, u64 start, u64 end)
+{
+	bool hit = false;
+	u32 slot;
+
+	vm_count(vm, DUNE_VM_notifier_calls, 1);
+	if (end - start <= SLOT_SIZE) {
+		hit = zap_and_flush_locked(vm, start, end);
+	} else {
+		for (slot = 0; slot < slots_nr(&vm->slots); slot++) {
+			u64 base = slots_region_base(&vm->slots, slot);
+
+			if (base >= end || base + SLOT_SIZE <= start)
+				continue;
+			hit |= zap_and_flush_locked(vm, max(start, base),
+						    min(end, base + SLOT_SIZE));
+			spin_unlock(&vm->ept_lock);
+			cpu_relax();
+			spin_lock(&vm->ept_lock);
+		}
+	}
+	if (hit)
+		vm_count(vm, DUNE_VM_notifier_hits, 1);
 }
 
 /* One interval that covers all active ranges; exact while there is one. */
@@ -75,7 +120,7 @@ static int range_start(struct mmu_notifier *mn,
 
 	spin_lock(&vm->ept_lock);
 	cover_locked(vm, range->start, range->end);
-	zap_and_flush_locked(vm, range->start, range->end);
+	zap_range_locked(vm, range->start, range->end);
 	spin_unlock(&vm->ept_lock);
 	return 0;
 }
@@ -99,7 +144,7 @@ static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	struct dune_vm *vm = to_vm(mn);
 
 	spin_lock(&vm->ept_lock);
-	zap_and_flush_locked(vm, 0, ~0ull);
+	zap_range_locked(vm, 0, ~0ull);
 	spin_unlock(&vm->ept_lock);
 }
 

@@ -36,7 +36,6 @@ static int skip(struct dune_vcpu *vcpu)
 int vcpu_record(struct dune_vcpu *vcpu, enum dune_exit_kind kind,
 		const struct vmx_exit *exit)
 {
-	vmx_get_regs(&vcpu->vmx, &vcpu->page->regs);
 	vcpu->page->exit = (struct dune_exit){
 		.kind = kind,
 		.hw_reason = exit->reason,
@@ -97,6 +96,8 @@ static int on_exception(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_exceptions);
 	vcpu_count(vcpu, DUNE_VCPU_injected);
+	if (exit->after_insn)
+		vmx_skip_insn(&vcpu->vmx);
 	vmx_inject_exception(&vcpu->vmx, exit->vector,
 			     exit->vector == X86_TRAP_AC ? VMX_ERROR_CODE_0 :
 							   VMX_NO_ERROR_CODE);
@@ -127,7 +128,17 @@ static int on_hypercall(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 #define CPUID_1_ECX_VMX		BIT(5)
 #define CPUID_1_ECX_SMX		BIT(6)
 #define CPUID_7_EBX_SGX		BIT(2)
+#define CPUID_7_ECX_HIDDEN	(BIT(5) | BIT(7) | BIT(16) | BIT(23)) /* WAITPKG,
+						* SHSTK, LA57, Key Locker */
+#define CPUID_7_EDX_IBT		BIT(20)
 #define CPUID_D_1_EAX_XSAVES	BIT(3)
+
+static void hide_leaf_7(u32 *b, u32 *c, u32 *d)
+{
+	*b &= ~CPUID_7_EBX_SGX;
+	*c &= ~CPUID_7_ECX_HIDDEN;
+	*d &= ~CPUID_7_EDX_IBT;
+}
 
 static int on_cpuid(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
@@ -140,7 +151,7 @@ static int on_cpuid(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	if (leaf == 1)
 		c &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_MONITOR);
 	else if (leaf == 7 && sub == 0)
-		b &= ~CPUID_7_EBX_SGX;
+		hide_leaf_7(&b, &c, &d);
 	else if (leaf == 0xd && sub == 1)
 		a &= ~CPUID_D_1_EAX_XSAVES;
 	r->rax = a;

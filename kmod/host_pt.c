@@ -13,15 +13,28 @@
 
 static int fill(struct pt_leaf *leaf, unsigned int level, u64 pfn, u64 flags)
 {
+	u64 cache = _PAGE_PWT | _PAGE_PCD |
+		    (level > 1 ? _PAGE_PAT_LARGE : _PAGE_PAT);
+
 	/* _PAGE_PRESENT itself: PROT_NONE and NUMA hints are "present" too. */
 	if (!(flags & _PAGE_PRESENT) || !(flags & _PAGE_USER))
 		return -ENOENT;
 	leaf->level = level;
 	leaf->pa = (pfn << PAGE_SHIFT) & ~(pt_level_size(level) - 1);
-	leaf->rights = PT_R | (flags & _PAGE_RW ? PT_W : 0) |
-		       (flags & _PAGE_NX ? 0 : PT_X);
-	/* A device's registers are not cached, whatever the guest says. */
-	leaf->memtype = pfn_valid(pfn) ? PT_MEM_WB : PT_MEM_UC;
+	leaf->rights = PT_R | (flags & _PAGE_NX ? 0 : PT_X);
+	/*
+	 * The guest's writes set no dirty bit that Linux reads, so writing is
+	 * for leaves that Linux has as dirty already. Whatever cleans one
+	 * calls the notifier, and our copy is gone.
+	 */
+	if ((flags & _PAGE_RW) && (flags & _PAGE_DIRTY))
+		leaf->rights |= PT_W;
+	/*
+	 * Index 0 of Linux' PAT is write-back: any other, and what is no RAM,
+	 * is not cached here (the guest's own PAT may still combine writes).
+	 */
+	leaf->memtype = pfn_valid(pfn) && !(flags & cache) ? PT_MEM_WB :
+							     PT_MEM_UC;
 	return 0;
 }
 

@@ -8,7 +8,8 @@
 
 /*
  * The leaf that maps hva in mm, with its level, physical address (of the
- * leaf's first byte), rights and memory type. 0, or -ENOENT when nothing that
+ * leaf's first byte), rights and memory type. PT_W only where the leaf is
+ * marked dirty as well. 0, or -ENOENT when nothing that
  * user space may access is present. Takes no lock and no reference: the answer
  * is worth something only under the notifier sequence protocol. Any context.
  */

@@ -75,7 +75,9 @@ static int reissue(struct dune_vcpu *vcpu)
 	if (READ_ONCE(vcpu->page->run_flags) & DUNE_RUN_RECORD)
 		return DUNE_EXIT_SYSCALL;
 
-	r = vcpu->page->regs;	/* once: user space can write it */
+	r = vcpu->page->regs;
+	barrier();	/* user space can write it: not read again */
+	vmx_get_regs(&vcpu->vmx, &r);
 	user->bx = r.rax;
 	user->di = r.rdi;
 	user->si = r.rsi;
@@ -84,7 +86,6 @@ static int reissue(struct dune_vcpu *vcpu)
 	user->r8 = r.r8;
 	user->r9 = r.r9;
 	user->bp = r.rbp;
-	user->sp = r.rsp;
 	user->r13 = put_fork_frame(&r);
 	vcpu->phase = VCPU_SYSCALL;
 	return DUNE_EXIT_SYSCALL;

@@ -44,9 +44,7 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 		vcpu_count(vcpu, DUNE_VCPU_invept);
 	}
 	guest_time_begin();
-	guest_context_begin();
 	vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
-	guest_context_end();
 	sd_exit(&vcpu->sd);
 
 	/* The host interrupt that ended the run is taken here. */
@@ -62,7 +60,9 @@ static int enter_once(struct dune_vcpu *vcpu)
 
 	preempt_disable();
 	local_irq_disable();
-	if (vcpu_host_work_pending() || need_resched()) {
+	/* Loaded nowhere: this CPU is going offline and will let us go on. */
+	if (vcpu_host_work_pending() || need_resched() ||
+	    vcpu->vmx.cpu == VMX_NO_CPU) {
 		local_irq_enable();
 		preempt_enable();
 		if (vcpu_host_work_pending()) {
@@ -102,6 +102,7 @@ static int sync_sregs(struct dune_vcpu *vcpu)
 {
 	struct dune_sregs sregs = vcpu->page->sregs;
 
+	barrier();	/* check what is used: not read again */
 	if (!canonical(sregs.fs_base) || !canonical(sregs.gs_base))
 		return -EINVAL;
 	vmx_set_sregs(&vcpu->vmx, &sregs);
@@ -150,10 +151,30 @@ static void sync_fs_base_out(struct dune_vcpu *vcpu)
 	preempt_enable();
 }
 
+/*
+ * What user space sees of the guest while it is outside. Linux pushes signal
+ * frames below the caller's rsp: it has to be the guest's, or the frame lands
+ * on the guest's live stack.
+ */
+static void sync_regs_out(struct dune_vcpu *vcpu)
+{
+	struct dune_vcpu_page *page = vcpu->page;
+	struct dune_regs r;
+
+	vmx_get_regs(&vcpu->vmx, &r);
+	page->regs.rip = r.rip;
+	page->regs.rsp = r.rsp;
+	page->regs.rflags = r.rflags;
+	if (!(READ_ONCE(page->run_flags) & DUNE_RUN_RECORD))
+		current_pt_regs()->sp = r.rsp;
+}
+
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	int kind;
 
+	if (READ_ONCE(vmx_shut_down))
+		return -ESHUTDOWN;
 	if (current->mm != vcpu->vm->mm || task_pid(current) != vcpu->owner)
 		return -EPERM;
 	if (vcpu->phase == VCPU_DEAD)
@@ -172,6 +193,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	do {
 		kind = enter_once(vcpu);
 	} while (kind == VCPU_CONTINUE);
+	if (kind != VCPU_LEFT)
+		sync_regs_out(vcpu);
 	sync_fs_base_out(vcpu);
 out:
 	vcpu_put(vcpu);

@@ -68,19 +68,30 @@ static int alloc_slot(struct slots *s, u32 region, u32 *slot)
 	return 0;
 }
 
+int slots_find(const struct slots *s, u64 region, u32 *slot)
+{
+	const u32 *page;
+	u32 entry;
+
+	if (region >= DUNE_NR_REGIONS)
+		return -ENOENT;
+	page = smp_load_acquire(&s->forward[region / SLOTS_PER_PAGE]);
+	entry = page ? READ_ONCE(page[region % SLOTS_PER_PAGE]) : 0;
+	if (!(entry & DUNE_SLOT_VALID))
+		return -ENOENT;
+	*slot = entry & ~DUNE_SLOT_VALID;
+	return 0;
+}
+
 int slots_get(struct slots *s, u64 hva, u64 *gpa)
 {
 	u64 region = hva >> DUNE_SLOT_SHIFT;
-	u32 *page, slot;
+	u32 slot;
 	int err;
 
 	if (region >= DUNE_NR_REGIONS)
 		return -EINVAL;
-	page = smp_load_acquire(&s->forward[region / SLOTS_PER_PAGE]);
-	slot = page ? READ_ONCE(page[region % SLOTS_PER_PAGE]) : 0;
-	if (slot & DUNE_SLOT_VALID) {
-		slot &= ~DUNE_SLOT_VALID;
-	} else {
+	if (slots_find(s, region, &slot)) {
 		mutex_lock(&s->lock);
 		err = alloc_slot(s, region, &slot);
 		mutex_unlock(&s->lock);

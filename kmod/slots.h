@@ -32,6 +32,8 @@ void slots_destroy(struct slots *s);
 
 /* GPA of hva, allocating its slot; 0, -EINVAL, -ENOSPC, -ENOMEM. May sleep. */
 int slots_get(struct slots *s, u64 hva, u64 *gpa);
+/* Slot of a 1 GiB region (address >> DUNE_SLOT_SHIFT); 0 or -ENOENT. Any context. */
+int slots_find(const struct slots *s, u64 region, u32 *slot);
 /* HVA of gpa; 0 or -ENOENT. Any context. */
 int slots_hva(const struct slots *s, u64 gpa, u64 *hva);
 /* Region of a slot in use, for iterating 0..nr-1. Any context. */

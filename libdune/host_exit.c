@@ -7,8 +7,10 @@
  * without them and saves them around calls to other code.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "internal.h"
 #include "rawsys.h"
@@ -20,7 +22,6 @@
 
 /* So often may an access be refused while Linux allows it and nothing changes. */
 #define REFUSED_MAX	16
-
 
 static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 {
@@ -88,16 +89,28 @@ static void crash_from_page(struct dune_thread *t)
 	t->crash.exit = page->exit;
 }
 
+static bool populate(uint64_t addr, int advice)
+{
+	return raw_syscall3(SYS_madvise, addr & ~(PAGE_SIZE - 1), PAGE_SIZE, advice) == 0;
+}
+
 /* Does Linux allow the access now? Waits for a userfault, too. */
 static bool allowed(const struct dune_exit *exit)
 {
 	int advice = exit->access & DUNE_ACCESS_WRITE ? MADV_POPULATE_WRITE :
 							MADV_POPULATE_READ;
+	static const struct timespec no_wait;
 
 	if (exit->access & DUNE_ACCESS_EXEC)
 		return false;
-	return raw_syscall3(SYS_madvise, exit->addr & ~(PAGE_SIZE - 1), PAGE_SIZE,
-			    advice) == 0;
+	if (populate(exit->addr, advice))
+		return true;
+	/*
+	 * A stack grows only for a true page fault. FUTEX_WAIT reads the word,
+	 * with faults and without signals, and gives up at once.
+	 */
+	raw_syscall4(SYS_futex, exit->addr & ~3ull, FUTEX_WAIT_PRIVATE, 0, (long)&no_wait);
+	return populate(exit->addr, advice);
 }
 
 /*

@@ -6,6 +6,8 @@
  * excludes power_get()/power_put(), so they read users without it.
  */
 #include <linux/cpu.h>
+#include <linux/kobject.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
@@ -25,6 +27,8 @@ static int enable_here(void)
 {
 	int err = 0;
 
+	if (READ_ONCE(vmx_shut_down))
+		return -ESHUTDOWN;
 	if (!this_cpu_read(enabled)) {
 		err = vmx_cpu_enable();
 		this_cpu_write(enabled, !err);
@@ -37,8 +41,14 @@ static void disable_here(void *unused)
 	if (!this_cpu_read(enabled))
 		return;
 	residency_clear_cpu();
-	this_cpu_write(enabled, false);
 	vmx_cpu_disable();
+	/* Last: a crash in between turns VMX off once more, which is harmless. */
+	this_cpu_write(enabled, false);
+}
+
+bool power_on_here(void)
+{
+	return this_cpu_read(enabled);
 }
 
 static void enable_ipi(void *first_error)
@@ -47,6 +57,39 @@ static void enable_ipi(void *first_error)
 
 	if (err)
 		atomic_cmpxchg((atomic_t *)first_error, 0, err);
+}
+
+/* Crash and kexec: any context, the CPUs one by one. */
+static void emergency_disable(void)
+{
+	vmx_announce_shutdown();
+	disable_here(NULL);
+}
+
+static bool emergency_registered;	/* power_lock */
+
+/*
+ * Linux has room for one callback. A loaded kvm_intel owns it, and its own
+ * turns VMX off for us as well; a second one would only cause a warning.
+ */
+static void emergency_register(void)
+{
+	struct kobject *kvm;
+
+	kvm = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, "kvm_intel");
+	if (kvm) {
+		kobject_put(kvm);
+		return;
+	}
+	cpu_emergency_register_virt_callback(emergency_disable);
+	emergency_registered = true;
+}
+
+static void emergency_unregister(void)
+{
+	if (emergency_registered)
+		cpu_emergency_unregister_virt_callback(emergency_disable);
+	emergency_registered = false;
 }
 
 int power_get(void)
@@ -62,6 +105,8 @@ int power_get(void)
 		if (err) {
 			on_each_cpu(disable_here, NULL, 1);
 			users--;
+		} else {
+			emergency_register();
 		}
 	}
 	mutex_unlock(&power_lock);
@@ -77,8 +122,10 @@ void power_put(void)
 {
 	cpus_read_lock();
 	mutex_lock(&power_lock);
-	if (--users == 0)
+	if (--users == 0) {
+		emergency_unregister();
 		on_each_cpu(disable_here, NULL, 1);
+	}
 	mutex_unlock(&power_lock);
 	cpus_read_unlock();
 }
@@ -131,13 +178,6 @@ static struct notifier_block reboot_notifier = {
 	.notifier_call = reboot,
 };
 
-/* Crash and kexec: any context, this CPU only; no list is trusted any more. */
-static void emergency_disable(void)
-{
-	vmx_announce_shutdown();
-	disable_here(NULL);
-}
-
 int power_setup(void)
 {
 	int state;
@@ -150,13 +190,11 @@ int power_setup(void)
 	hotplug_state = state;
 	register_reboot_notifier(&reboot_notifier);
 	syscore_add(&syscore);
-	cpu_emergency_register_virt_callback(emergency_disable);
 	return 0;
 }
 
 void power_teardown(void)
 {
-	cpu_emergency_unregister_virt_callback(emergency_disable);
 	syscore_remove(&syscore);
 	unregister_reboot_notifier(&reboot_notifier);
 	cpuhp_remove_state(hotplug_state);

@@ -6,6 +6,8 @@
 #ifndef SCHED_HOOKS_POWER_H
 #define SCHED_HOOKS_POWER_H
 
+#include <linux/types.h>
+
 /* Module init/exit; process context. */
 int power_setup(void);
 void power_teardown(void);
@@ -16,5 +18,8 @@ void power_teardown(void);
  */
 int power_get(void);
 void power_put(void);
+
+/* Is this CPU in VMX operation by us? Preemption off. */
+bool power_on_here(void);
 
 #endif /* SCHED_HOOKS_POWER_H */

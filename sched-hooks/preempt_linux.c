@@ -17,7 +17,7 @@ static void load_here(struct dune_vcpu *vcpu)
 	enum residency_change change = residency_load(&vcpu->vmx);
 
 	store_ldt(vcpu->vmx.host_ldt);
-	if (change == RESIDENCY_SAME)
+	if (change == RESIDENCY_SAME || change == RESIDENCY_NONE)
 		return;
 	if (!vcpu->initialised) {
 		vmx_vmcs_init(&vcpu->vmx);

@@ -5,6 +5,7 @@
 #include <linux/percpu.h>
 #include <linux/smp.h>
 
+#include "power.h"
 #include "residency.h"
 
 /* Owned by its CPU, touched with irqs off. */
@@ -49,6 +50,8 @@ enum residency_change residency_load(struct vmx_vcpu *v)
 	enum residency_change change;
 	unsigned long flags;
 
+	if (!power_on_here())
+		return RESIDENCY_NONE;
 	if (READ_ONCE(v->cpu) == cpu) {
 		vmx_vmcs_load(v);
 		return RESIDENCY_SAME;
@@ -59,6 +62,8 @@ enum residency_change residency_load(struct vmx_vcpu *v)
 	local_irq_save(flags);
 	/* [RES-2] See [RES-1]. */
 	smp_rmb();
+	if (change == RESIDENCY_FIRST)
+		vmx_vmcs_clear(v);	/* a VMCS begins with VMCLEAR */
 	list_add(&v->loaded, this_cpu_ptr(&loaded_vmcss));
 	v->last_cpu = cpu;
 	WRITE_ONCE(v->cpu, cpu);

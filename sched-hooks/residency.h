@@ -17,6 +17,7 @@
 #include "vmx.h"
 
 enum residency_change {
+	RESIDENCY_NONE,		/* this CPU is leaving VMX: loaded nowhere new */
 	RESIDENCY_SAME,		/* was here already */
 	RESIDENCY_FIRST,	/* loaded nowhere before */
 	RESIDENCY_MOVED,	/* came from another CPU (it may be offline now) */

@@ -118,6 +118,13 @@ int vmx_caps_probe(void)
 	if (!boot_cpu_has(X86_FEATURE_NX) || !boot_cpu_has(X86_FEATURE_GBPAGES))
 		return refuse("no NX or no 1 GiB pages");
 
+	/*
+	 * Without it the kernel's NMI entry judges by the sign of GS base
+	 * whose it is, and a guest can leave any value there by SWAPGS.
+	 */
+	if (!boot_cpu_has(X86_FEATURE_FSGSBASE))
+		return refuse("no FSGSBASE, or booted with nofsgsbase");
+
 	rdmsrl(MSR_IA32_VMX_BASIC, basic);
 	vmx_caps.revision = basic & 0x7fffffff;
 	for (i = 0; i < ARRAY_SIZE(controls); i++) {

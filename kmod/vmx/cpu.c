@@ -5,7 +5,6 @@
  */
 #include <linux/gfp.h>
 #include <linux/percpu.h>
-#include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/perf_event.h>
 #include <asm/processor.h>
@@ -79,8 +78,6 @@ void vmx_free_cpu_regions(void)
 
 void vmx_vmcs_load(struct vmx_vcpu *v)
 {
-	/* VM exits clear DEBUGCTL; perf changes it only between two loads. */
-	v->host_debugctl = get_debugctlmsr();
 	if (this_cpu_read(current_vmcs) == v)
 		return;
 	this_cpu_write(current_vmcs, v);

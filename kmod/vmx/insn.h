@@ -11,6 +11,8 @@
 #include <asm/asm.h>
 #include <asm/vmx.h>
 
+#include "vmx.h"
+
 /* 0 or -EFAULT when the CPU faults (VMX locked out by firmware, say). */
 static inline int vmx_insn_vmxon(u64 pa)
 {
@@ -34,10 +36,9 @@ fault:
 
 /*
  * A fault of the instructions below means that the CPU is not in VMX operation
- * any more: a reboot turned it off under a running vCPU. Then they do nothing
+ * any more: a reboot (vmx_shut_down) turned it off under a running vCPU. Then they do nothing
  * and the next entry fails; in any other case it is a bug.
  */
-extern bool vmx_shut_down;	/* set once, before VMX goes off for a reboot */
 
 static inline void vmx_insn_fault(const char *insn)
 {

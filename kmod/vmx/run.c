@@ -13,6 +13,7 @@
 #include <asm/vmx.h>
 
 #include "caps.h"
+#include "compat.h"
 #include "insn.h"
 #include "vmx.h"
 #include "vmx_internal.h"
@@ -88,6 +89,8 @@ static void handle_host_exception(struct vmx_exit *exit)
 		asm volatile("int $18");
 	} else {
 		exit->kind = VMX_EXIT_EXCEPTION;
+		exit->after_insn = (info & INTR_INFO_INTR_TYPE_MASK) ==
+				   INTR_TYPE_PRIV_SW_EXCEPTION;
 	}
 }
 
@@ -106,6 +109,11 @@ static void decode(struct vmx_exit *exit)
 {
 	u32 basic = exit->reason & EXIT_REASON_BASIC;
 
+	if (basic == EXIT_REASON_MCE_DURING_VMENTRY) {
+		exit->kind = VMX_EXIT_MACHINE_CHECK;
+		asm volatile("int $18");
+		return;
+	}
 	if (exit->reason & EXIT_REASON_FAILED) {
 		exit->kind = VMX_EXIT_ENTRY_FAILED;
 		exit->qualification = vmcs_read(EXIT_QUALIFICATION);
@@ -135,27 +143,36 @@ static void decode(struct vmx_exit *exit)
 
 void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 {
+	unsigned long debugctl;
+	unsigned int failed;
+
 	lockdep_assert_irqs_disabled();
 	*exit = (struct vmx_exit){ .kind = VMX_EXIT_UNKNOWN };
 	sync_host_crs(v);
 	if (v->cr2 != native_read_cr2())
 		native_write_cr2(v->cr2);
+	/* Perf may change it by IPI at any time before irqs went off. */
+	debugctl = get_debugctlmsr();
 
-	if (vmx_enter(gprs, v, v->launched)) {
+	guest_context_begin();
+	failed = vmx_enter(gprs, v, v->launched);
+	guest_context_end();
+	if (failed) {
 		exit->kind = VMX_EXIT_ENTRY_FAILED;
 		exit->qualification = vmcs_read(VM_INSTRUCTION_ERROR);
 		return;
 	}
-	v->launched = 1;
 	v->cr2 = native_read_cr2();
 
 	/* The exit cleared DR7 and DEBUGCTL. */
-	if (v->host_debugctl)
-		update_debugctlmsr(v->host_debugctl);
+	if (debugctl)
+		update_debugctlmsr(debugctl);
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
 
 	exit->reason = vmcs_read(VM_EXIT_REASON);
+	if (!(exit->reason & EXIT_REASON_FAILED))
+		v->launched = 1;
 	decode(exit);
 }
 

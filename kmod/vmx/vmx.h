@@ -24,7 +24,6 @@ struct vmx_vcpu {
 	u64 eptp;
 	u64 host_cr3, host_cr4;	/* what the VMCS holds */
 	u64 host_fs_base;
-	u64 host_debugctl;
 	u32 launched;
 	u16 vpid;		/* 0: none, every transition flushes */
 	u16 host_ldt;
@@ -67,6 +66,7 @@ struct vmx_exit {
 	u64 qualification;
 	u64 gpa;
 	u8 vector;
+	bool after_insn;	/* EXCEPTION: INT1, delivered after it */
 };
 
 /* CR access, decoded. */
@@ -86,6 +86,7 @@ int vmx_cpu_enable(void);
 void vmx_cpu_disable(void);
 /* VMX goes off for good under running vCPUs: their entries fail from now. */
 void vmx_announce_shutdown(void);
+extern bool vmx_shut_down;
 /* After the last vmx_cpu_disable(); process context. */
 void vmx_free_cpu_regions(void);
 
@@ -104,7 +105,7 @@ void vmx_host_state_restore(struct vmx_vcpu *v);/* leaving this CPU to others */
 
 void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
 void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
-/* rip, rsp, rflags into *r. */
+/* rip, rsp, rflags into *r; the rest of it stays. */
 void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r);
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
