@@ -393,6 +393,38 @@ static void stop_and_continue(void)
 	munmap((void *)laps, 4096);
 }
 
+/*
+ * Signals while the guest computes deep below the stack pointer of its last
+ * system call: the frame belongs under the live stack, not into it.
+ */
+static __attribute__((noinline)) unsigned int damage(void)
+{
+	volatile unsigned char live[65536];
+	int until = __atomic_load_n(&hits, __ATOMIC_ACQUIRE) + 5;
+	unsigned int bad = 0;
+
+	for (unsigned int i = 0; i < sizeof(live); i++)
+		live[i] = i * 7;
+	/* No system call from here on: only host interrupts end the guest's run. */
+	while (__atomic_load_n(&hits, __ATOMIC_ACQUIRE) < until)
+		;
+	for (unsigned int i = 0; i < sizeof(live); i++)
+		bad += live[i] != (unsigned char)(i * 7);
+	return bad;
+}
+
+static void deep_stack(void)
+{
+	hits = 0;
+	handle(SIGALRM, on_hit, 0);
+	mode_enter();
+	interval(ITIMER_REAL, 1000);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(damage(), 0);
+	interval(ITIMER_REAL, 0);
+	mode_exit();
+}
+
 int main(int argc, char **argv)
 {
 	test_start(argc, argv, (struct test_opts){ .rounds = 500, .threads = 3 });
@@ -405,6 +437,7 @@ int main(int argc, char **argv)
 	test_part("directed", directed);
 	test_part("jumps", jumps);
 	test_part("waits", waits);
+	test_part("deep_stack", deep_stack);
 	test_part("stop_and_continue", stop_and_continue);
 	return test_end();
 }
