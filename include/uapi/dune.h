@@ -108,8 +108,9 @@ struct dune_exit {
 /*
  * Shared by the module and the owning process, one page per vCPU. General
  * registers live here always; rip, rsp, rflags are written back on every
- * return of DUNE_RUN (>= 0). User space may scribble anything: it can only
- * harm its own guest.
+ * return of DUNE_RUN (>= 0). Unless DUNE_RUN_RECORD is set the caller's own
+ * rsp is then the guest's, so that Linux delivers signals below the guest's
+ * live stack. User space may scribble anything: it can only harm its own guest.
  */
 struct dune_vcpu_page {
 	struct dune_regs regs;			/* offset 0 */
