@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 
+import elf
 import wire
 from apt import Apt, host_suite
 from common import ROOT, VmError, cache_path, lock, sh
@@ -27,8 +28,10 @@ DROP = re.compile(r"^usr/share/(doc|man|info|locale|lintian|bug|bash-completion|
                   r"^etc/(cron|init\.d|logrotate)|^var/(cache|lib/dpkg)|^usr/lib/x86_64-linux-gnu/gconv/"
                   r"|^usr/bin/(localedef|systemd)|^usr/include/|/CORE/|/pkgconfig/|\.a$")
 # Of the project's tree: not sent.
-SKIP_DIRS = {".git", "build/vm", "build/kmod", "build/cache"}
-SKIP_FILES = re.compile(r"\.(o|a|d|cmd|mod|mod\.c|gcno|deb|iso|img)$|^\..*\.cmd$")
+SKIP_DIRS = {".git", "build/vm", "build/kmod", "build/cache", "build/mutants"}
+SKIP_FILES = re.compile(r"\.(o|a|d|ko|cmd|mod|mod\.c|gcno|deb|iso|img)$|^\..*\.cmd$")
+SKIP_MARKER = ".not-in-vm"          # a folder that has this file is left out
+LARGE = 48 << 20
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 
 
@@ -136,6 +139,9 @@ def project_files():
     for folder, dirs, files in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
         rel = "" if rel == "." else rel + "/"
+        if SKIP_MARKER in files:
+            dirs[:] = []
+            continue
         dirs[:] = sorted(d for d in dirs if rel + d not in SKIP_DIRS)
         for name in sorted(files):
             if not SKIP_FILES.search(name):
@@ -145,41 +151,45 @@ def project_files():
                 yield rel + name
 
 
-def _needed(path, cache):
-    """Host paths of the shared libraries an ELF file uses (ldd does not run it here)."""
-    if path not in cache:
-        with open(path, "rb") as f:
-            head = f.read(20)
-        cache[path] = []
-        if head[:4] == b"\x7fELF" and head[16:18] in (b"\2\0", b"\3\0"):
-            r = subprocess.run(["/lib64/ld-linux-x86-64.so.2", "--list", path],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            cache[path] = re.findall(rb"=> (/\S+) \(", r.stdout)
-    return cache[path]
-
-
 def library_frames(paths, have):
     """The host's libraries that built programs need and the guest does not have."""
-    cache, sent = {}, set(have)
-    for path in paths:
-        full = os.path.join(ROOT, path)
-        if not os.path.isfile(full) or not os.access(full, os.X_OK) and ".so" not in path:
-            continue
-        for lib in _needed(full, cache):
-            lib = lib.decode()
-            name = os.path.basename(lib)
-            if name in sent or lib.startswith(ROOT + "/"):
-                continue
-            sent.add(name)
-            with open(lib, "rb") as f:
-                yield from wire.file_frames("/usr/lib/x86_64-linux-gnu/" + name, f.read(), 0o755)
+    full = [os.path.join(ROOT, p) for p in paths]
+    programs = [p for p in full if p.endswith(".so") or ".so." in p or os.access(p, os.X_OK)]
+    for name, path in sorted(elf.closure(programs, have).items()):
+        with open(path, "rb") as f:
+            yield from wire.file_frames("/usr/lib/x86_64-linux-gnu/" + name, f.read(), 0o755)
 
 
-def project_frames(guest_root, root_stream):
+def _size(rel):
+    try:
+        return os.lstat(os.path.join(ROOT, rel)).st_size
+    except OSError:
+        return 0
+
+
+def _complain_if_large(paths, progress):
+    """A large tree makes every run slow: say what to do."""
+    sizes = {}
+    for rel in paths:
+        folder = "/".join(os.path.dirname(rel).split("/")[:2])
+        sizes[folder] = sizes.get(folder, 0) + _size(rel)
+    total = sum(sizes.values())
+    if total > LARGE:
+        worst = sorted(sizes, key=sizes.get)[-3:]
+        progress("note: the project's tree is %d MB (%s); a file %s in a folder keeps it out" %
+                 (total >> 20, ", ".join("%s %d MB" % (f, sizes[f] >> 20) for f in reversed(worst)),
+                  SKIP_MARKER))
+
+
+def project_frames(guest_root, root_stream, progress):
     """The project's tree (sources and build/, not objects), and libraries its programs use."""
     paths = list(project_files())
+    _complain_if_large(paths, progress)
     for rel in paths:
-        yield from wire.path_frames(os.path.join(ROOT, rel), guest_root + "/" + rel)
+        try:
+            yield from wire.path_frames(os.path.join(ROOT, rel), guest_root + "/" + rel)
+        except FileNotFoundError:
+            continue                    # a build going on at the same time replaces files
     with open(root_stream + ".libs") as f:
         have = f.read().split("\n")
     yield from library_frames((p for p in paths if p.startswith("build/")), have)

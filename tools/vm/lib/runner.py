@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import termios
@@ -122,9 +123,9 @@ def stream_frames(path):
             yield data
 
 
-def file_frames(args, kernel, root_stream):
+def file_frames(args, kernel, root_stream, progress):
     """The project's tree and what the command line asks for."""
-    yield from rootfs.project_frames(ROOT, root_stream)
+    yield from rootfs.project_frames(ROOT, root_stream, progress)
     for path in args.file:
         if not os.path.exists(path):
             raise VmError("--file %s: no such file" % path)
@@ -148,6 +149,7 @@ class Prepared:
     def __init__(self, args, progress):
         setup(*(["--qemu"] if args.engine == "qemu" else []))
         self.args = args
+        self.progress = progress
         self.kernel = kernels.get(args.kernel, progress)
         self.module = module_path(args)
         self.root = rootfs.stream(progress)
@@ -159,7 +161,7 @@ class Prepared:
     def job_frames(self):
         if self.extra:
             yield from stream_frames(self.extra)
-        yield from file_frames(self.args, self.kernel, self.root)
+        yield from file_frames(self.args, self.kernel, self.root, self.progress)
         yield from job_frames(self.args, self.module)
 
     def server_frames(self):
@@ -275,7 +277,12 @@ def run_fast(args, progress):
     console_r, console_w = os.pipe()
     process = None
     try:
-        channel, process = base.connect(console_w)
+        try:
+            channel, process = base.connect(console_w)
+        except OSError:             # it ended just now, or hangs: once more with a new one
+            base.stop()
+            base = server.get(args, ready.kernel, ready.root, ready.server_frames, progress)
+            channel, process = base.connect(console_w)
         os.close(console_w)
         machine = bochs.ForkedMachine(base.dir, ready.kernel, process)
         return one_session(args, progress, channel, console_r, process, machine, ready.job_frames())
@@ -313,6 +320,13 @@ def main(argv=None):
         return engines[args.engine](args, progress)
     except VmError as e:
         sys.stderr.write("tools/vm/run: %s\n" % e)
+        return STATUS_SETUP
+    except (OSError, subprocess.SubprocessError) as e:
+        if os.environ.get("DUNE_VM_KEEP"):
+            raise
+        sys.stderr.write("tools/vm/run: unexpected: %s: %s\n  next: try again; with DUNE_VM_KEEP=1 "
+                         "in the environment there is a trace and the run's files stay\n" %
+                         (type(e).__name__, e))
         return STATUS_SETUP
     except KeyboardInterrupt:
         sys.stderr.write("tools/vm/run: interrupted\n")

@@ -122,6 +122,8 @@ class Server:
 
     def boot(self, args, kernel, frames, key, progress):
         """Boot the machine up to the marker and leave it running."""
+        if os.path.exists(self._path("bochs.log")):
+            shutil.copy(self._path("bochs.log"), self.dir + ".previous.log")
         self.stop()
         os.makedirs(self.dir)
         machine = bochs.Machine(args, self.dir, kernel, progress)
