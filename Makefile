@@ -101,18 +101,14 @@ lint: ## static checks, under 30 s
 UDEV_RULE := KERNEL=="dune", GROUP="dune", MODE="0660"
 
 .PHONY: install
-install: ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
+install: lib ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
 	@test -f $(BUILD)/kmod/native/dune.ko || \
 		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
 		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kmod/native/release)/extra/dune.ko
 	install -d $(DESTDIR)/etc/udev/rules.d
 	printf '%s\n' '$(UDEV_RULE)' > $(DESTDIR)/etc/udev/rules.d/60-dune.rules
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,lib/pkgconfig include/dune/uapi)
-	cp -a $(BUILD)/libdune/libdune.so* $(BUILD)/libdune/libdune.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 $(BUILD)/libdune/dune.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -m 644 libdune/dune.h $(DESTDIR)$(PREFIX)/include/dune/
-	install -m 644 include/uapi/*.h $(DESTDIR)$(PREFIX)/include/dune/uapi/
+	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		getent group dune >/dev/null || groupadd --system dune; \
 		depmod -a $$(cat $(BUILD)/kmod/native/release); ldconfig; \
