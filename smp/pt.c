@@ -6,8 +6,11 @@
  * - a present upper entry is a table or, at levels 3 and 2, a leaf;
  * - installed == removed + leaves now present;
  * - a table is reachable, or in one gather, or freed;
- * - a table emptied by pt_zap() stays linked: it goes when a larger leaf takes
- *   its place, or with pt_destroy().
+ * - a table goes when a larger leaf takes its place, when one pt_zap() covers
+ *   all that it maps, present or not, or with pt_destroy(). Emptied piecemeal,
+ *   it stays linked until one of these;
+ * - an unlinked table changes no more, except for accessed and dirty bits, until
+ *   its grace period is over: what it held was counted when it was unlinked.
  * Hardware sets accessed and dirty in live entries at any time, so these are
  * changed by atomic read-modify-write only.
  */
@@ -252,14 +255,16 @@ enum pt_map_result pt_map(struct pt *pt, u64 addr, const struct pt_leaf *leaf,
 
 u64 pt_zap(struct pt *pt, u64 start, u64 end, struct gather *gather)
 {
+	u64 before = gather->leaves;
 	struct pt_iter it;
-	u64 removed = 0;
 
-	pt_for_each_leaf(&it, pt, start, end) {
+	/*
+	 * A covered table goes whole: else each 2 MiB that was ever touched
+	 * would pin a page for as long as the vm lives.
+	 */
+	pt_for_each(&it, pt, start, end, PT_STOP_COVERED)
 		remove_entry(pt, plat_xchg64(it.entry, 0), it.level, gather);
-		removed++;
-	}
-	return removed;
+	return gather->leaves - before;
 }
 
 int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode)
@@ -268,9 +273,9 @@ int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode)
 	struct pt_iter it;
 	u64 seen = 0;
 
-	if (!accessed)
-		return 0;
 	pt_for_each_leaf(&it, pt, start, end) {
+		if (!accessed)
+			return 1;	/* no one can tell: assume young */
 		if (mode == PT_AGE_CLEAR)
 			seen |= plat_and64(it.entry, ~accessed);
 		else

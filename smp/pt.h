@@ -111,16 +111,27 @@ enum pt_map_result pt_map(struct pt *pt, u64 addr, const struct pt_leaf *leaf,
 			  struct pt_cache *cache, struct gather *gather);
 
 /*
- * Remove every leaf that overlaps [start, end), a larger one as a whole, into
- * gather. Returns the number removed. Absent upper levels are skipped whole.
+ * Remove every leaf that overlaps [start, end), a larger one as a whole, and
+ * every table but the root that maps nothing outside of [start, end), into
+ * gather. end may lie past the table's last address. Returns the number of
+ * leaves removed; with 0, a table without leaves may still have gone: whether
+ * to flush is for gather_needs_flush() to say. Absent upper levels are skipped
+ * whole.
  */
 u64 pt_zap(struct pt *pt, u64 start, u64 end, struct gather *gather);
 
-/* Accessed bits in [start, end). CLEAR clears them; 1 if any was set. */
+/*
+ * Accessed bits in [start, end). CLEAR clears them; 1 if any was set. A format
+ * without accessed bits cannot tell: there, every present leaf counts as
+ * accessed, always, in both modes.
+ */
 enum pt_age_mode { PT_AGE_TEST, PT_AGE_CLEAR };
 int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode);
 
-/* Read-only lookup: the entry that maps addr (0: none) and its level. */
+/*
+ * Read-only lookup: the entry that maps addr (0: none) and its level. Beside a
+ * writer it may still find a leaf of a table that was just unlinked.
+ */
 u64 pt_lookup(const struct pt *pt, u64 addr, unsigned int *level);
 
 #endif /* SMP_PT_H */

@@ -7,7 +7,19 @@
  */
 #include "pt_walk.h"
 
-/* Down: to the leaf or the hole at it->addr. */
+/*
+ * Does the range hold all that the entry at it->addr maps? The address is the
+ * start of the range, at any offset in the entry, or the entry's first one. It
+ * is below the end, so the difference cannot wrap.
+ */
+static bool iter_covers_entry(const struct pt_iter *it)
+{
+	u64 size = pt_level_size(it->level);
+
+	return (it->addr & (size - 1)) == 0 && it->end - it->addr >= size;
+}
+
+/* Down: to the leaf, the hole or the covered table at it->addr. */
 static void iter_descend(struct pt_iter *it)
 {
 	for (;;) {
@@ -19,6 +31,8 @@ static void iter_descend(struct pt_iter *it)
 		 */
 		it->value = plat_load_acquire(it->entry);
 		if (!pt_is_table(it->geom, it->value, it->level))
+			return;
+		if (it->stop == PT_STOP_COVERED && iter_covers_entry(it))
 			return;
 		it->level--;
 		it->table[it->level] = pt_child(it->geom, it->value);
@@ -53,9 +67,11 @@ void pt_iter_next(struct pt_iter *it)
 	} while (!pt_is_present(it->geom, it->value));
 }
 
-void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end)
+void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end,
+		   enum pt_stop stop)
 {
 	it->geom = pt->geom;
+	it->stop = stop;
 	it->entry = NULL;
 	it->addr = start;
 	it->end = end < PT_ADDR_END ? end : PT_ADDR_END;
@@ -76,6 +92,7 @@ u64 pt_lookup(const struct pt *pt, u64 addr, unsigned int *level)
 	if (addr >= PT_ADDR_END)
 		return 0;
 	it.geom = pt->geom;
+	it.stop = PT_STOP_LEAF;
 	it.addr = addr;
 	it.level = PT_LEVELS;
 	it.table[PT_LEVELS] = pt->root;

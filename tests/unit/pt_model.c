@@ -82,18 +82,36 @@ static unsigned char *table_at(struct model *m, u64 page, unsigned int level)
 	return &m->table[level - 1][number - (MODEL_BASE >> 12 >> (9 * level))];
 }
 
+static void remove_table(struct model *m, u64 page, unsigned int level,
+			 struct model_gather *g)
+{
+	unsigned char *table = table_at(m, page, level);
+
+	g->tables += *table;
+	m->tables -= *table;
+	*table = 0;
+}
+
 static void remove_tables(struct model *m, u64 first, unsigned int leaf_level,
 			  struct model_gather *g)
 {
 	for (unsigned int level = 1; level < leaf_level; level++)
 		for (u64 p = first; p < first + pages_of(leaf_level);
-		     p += pages_of(level + 1)) {
-			unsigned char *table = table_at(m, p, level);
+		     p += pages_of(level + 1))
+			remove_table(m, p, level, g);
+}
 
-			g->tables += *table;
-			m->tables -= *table;
-			*table = 0;
-		}
+/* The window is shorter than what a table of level 3 covers. */
+static void remove_covered_tables(struct model *m, u64 start, u64 end,
+				  struct model_gather *g)
+{
+	for (unsigned int level = 1; level <= 2; level++) {
+		u64 size = pages_of(level + 1) << 12;
+		u64 addr = (start + size - 1) / size * size;
+
+		for (; addr + size <= end; addr += size)
+			remove_table(m, model_page(addr), level, g);
+	}
 }
 
 static void add_tables(struct model *m, u64 page, unsigned int leaf_level)
@@ -158,6 +176,7 @@ u64 model_zap(struct model *m, u64 start, u64 end, struct model_gather *g)
 	for (u64 addr = start; addr < end; addr = (addr & ~4095ull) + 4096)
 		if (m->level[model_page(addr)])
 			remove_leaf(m, model_page(addr), g);
+	remove_covered_tables(m, start, end, g);
 	return g->leaves - before;
 }
 
@@ -168,7 +187,7 @@ int model_age(struct model *m, u64 start, u64 end, enum pt_age_mode mode)
 	for (u64 addr = start; addr < end; addr = (addr & ~4095ull) + 4096) {
 		u64 page = model_page(addr), entry = m->entry[page];
 
-		seen |= entry & A_BIT;
+		seen |= m->ad ? entry & A_BIT : entry;
 		if (mode == PT_AGE_CLEAR && entry & A_BIT)
 			set_pages(m, page, m->level[page], entry & ~A_BIT);
 	}

@@ -15,6 +15,7 @@
 #define TIB		(1ull << 40)
 #define RANDOM_OPS	120000u
 #define FULL_EVERY	8000u
+#define TABLES_EVERY	1000u
 
 static struct pt_cache cache;
 
@@ -47,6 +48,44 @@ static enum pt_map_result map(struct pt *pt, u64 addr, struct pt_leaf leaf)
 static struct pt_leaf ram(u64 pa, unsigned int level, unsigned int rights)
 {
 	return (struct pt_leaf){ pa, level, rights, PT_MEM_WB };
+}
+
+/* Tables reachable from this one, itself included. */
+static u64 count_tables(const u64 *table, unsigned int level)
+{
+	u64 nr = 1;
+
+	for (unsigned int i = 0; level > 1 && i < 512; i++)
+		if ((table[i] & 7) && !(table[i] & 0x80))
+			nr += count_tables(plat_va(table[i] &
+						   0x000ffffffffff000ull),
+					   level - 1);
+	return nr;
+}
+
+/* Every table that was allocated and not freed is in one place. */
+static void check_tables(const struct pt *pt, const struct gather *gather)
+{
+	u64 reachable = count_tables(pt->root, PT_LEVELS);
+
+	CHECK_EQ(pt->counts.tables, reachable);
+	CHECK_EQ(plat_test_live(), reachable + gather->nr_tables + cache.nr);
+}
+
+/* One zap with its flush: leaves and tables removed as told. */
+static void zap(struct pt *pt, u64 start, u64 end, u64 leaves, u64 tables)
+{
+	struct gather gather;
+
+	gather_init(&gather);
+	CHECK_EQ(pt_zap(pt, start, end, &gather), leaves);
+	CHECK_EQ(gather.leaves, leaves);
+	CHECK_EQ(gather.nr_tables, tables);
+	CHECK_EQ(gather_needs_flush(&gather), leaves || tables);
+	check_tables(pt, &gather);
+	finish(&gather);
+	gather_init(&gather);
+	check_tables(pt, &gather);
 }
 
 static void destroy(struct pt *pt)
@@ -92,7 +131,6 @@ static void entries_have_the_bits_of_the_manual(void)
 	CHECK_EQ(pt_init(&pt, &pt_ept_plain), 0);
 	map(&pt, 0, ram(0x5000, 1, PT_RWX));
 	CHECK_EQ(pt_lookup(&pt, 0, &level), 0x5077);
-	CHECK_EQ(pt_age(&pt, 0, GIB, PT_AGE_CLEAR), 0);
 	destroy(&pt);
 }
 
@@ -131,9 +169,7 @@ static void a_table_without_leaves_is_gathered_and_flushed(void)
 
 	CHECK_EQ(pt_init(&pt, &pt_ept_ad), 0);
 	map(&pt, 4096, ram(4096, 1, PT_R));
-	gather_init(&gather);
-	CHECK_EQ(pt_zap(&pt, 0, GIB, &gather), 1);
-	finish(&gather);
+	zap(&pt, 4096, GIB, 1, 0);
 	CHECK_EQ(pt.counts.tables, 4);
 
 	gather_init(&gather);
@@ -144,6 +180,103 @@ static void a_table_without_leaves_is_gathered_and_flushed(void)
 	finish(&gather);
 	CHECK_EQ(pt.counts.tables, 2);
 	CHECK_EQ(plat_test_live(), 2 + cache.nr);
+
+	map(&pt, GIB, ram(0, 1, PT_R));
+	zap(&pt, GIB, GIB + 4096, 1, 0);
+	zap(&pt, GIB, 2 * GIB, 0, 2);
+	zap(&pt, GIB, 2 * GIB, 0, 0);
+	destroy(&pt);
+}
+
+static void zap_frees_the_tables_that_it_covers_and_no_other(void)
+{
+	const u64 at = 6 * GIB + 8 * MIB;
+	struct pt pt;
+
+	for (unsigned int i = 0; i < 512; i++) {
+		CHECK_EQ(pt_init(&pt, &pt_ept_ad), 0);
+		map(&pt, at + i * 4096, ram(0, 1, PT_R));
+		map(&pt, at - 4096, ram(0, 1, PT_R));
+		map(&pt, at + 2 * MIB, ram(0, 1, PT_R));
+		CHECK_EQ(pt.counts.tables, 6);
+		zap(&pt, at + 1, at + 2 * MIB, 1, 0);
+		map(&pt, at + i * 4096, ram(0, 1, PT_R));
+		zap(&pt, at + 4096, at + 2 * MIB, i > 0, 0);
+		map(&pt, at + i * 4096, ram(0, 1, PT_R));
+		zap(&pt, at, at + 2 * MIB - 4096, i < 511, 0);
+		map(&pt, at + i * 4096, ram(0, 1, PT_R));
+		zap(&pt, at, at + 2 * MIB - 1, 1, 0);
+		map(&pt, at + i * 4096, ram(0, 1, PT_R));
+		zap(&pt, at, at + 2 * MIB, 1, 1);
+		CHECK_EQ(pt.counts.leaves[1], 2);
+		destroy(&pt);
+	}
+}
+
+/* Each 2 MiB of a slot touched once, then the slot unmapped, over and over. */
+static void zap_of_a_slot_leaves_nothing_of_it(void)
+{
+	struct pt pt;
+
+	CHECK_EQ(pt_init(&pt, &pt_ept_ad), 0);
+	for (u64 slot = 510 * GIB; slot < 514 * GIB; slot += GIB) {
+		for (u64 addr = slot; addr < slot + GIB; addr += 2 * MIB)
+			map(&pt, addr + 4096, ram(0, 1, PT_R));
+		map(&pt, slot + 8 * MIB, ram(0, 2, PT_R));
+		CHECK_EQ(pt.counts.leaves[1] + pt.counts.leaves[2], 512);
+		zap(&pt, slot + 2 * MIB, slot + GIB - 4096, 511, 509);
+		zap(&pt, slot, slot + GIB, 1, 3);
+		CHECK_EQ(pt.counts.tables, slot < 512 * GIB ? 2 : 3);
+	}
+	map(&pt, 511 * GIB, ram(0, 3, PT_R));
+	zap(&pt, 0, 512 * GIB, 1, 1);
+	map(&pt, 256 * TIB - 4096, ram(0, 1, PT_R));
+	zap(&pt, 256 * TIB - GIB, ~0ull, 1, 2);
+	zap(&pt, 4096, ~0ull, 0, 2);
+	CHECK_EQ(pt.counts.tables, 1);
+	map(&pt, 0, ram(0, 1, PT_R));
+	map(&pt, 256 * TIB - 4096, ram(0, 1, PT_R));
+	zap(&pt, 0, ~0ull, 2, 6);
+	CHECK_EQ(pt.counts.tables, 1);
+	destroy(&pt);
+}
+
+/* Faults install in the range again while its old tables wait. */
+static void faults_between_zap_and_release_get_new_tables(void)
+{
+	struct gather first, second;
+	unsigned int level;
+	struct pt pt;
+	u64 old;
+
+	CHECK_EQ(pt_init(&pt, &pt_ept_ad), 0);
+	map(&pt, 4096, ram(4096, 1, PT_RWX));
+	CHECK_EQ(pt_cache_fill(&cache), 0);
+	gather_init(&first);
+	CHECK_EQ(pt_zap(&pt, 0, 2 * MIB, &first), 1);
+	old = plat_load(&((u64 *)first.tables)[1]);
+	CHECK_EQ(old & ~0xfffull, 4096);	/* a walker still sees it */
+	gather_init(&second);
+	CHECK_EQ(map_with(&pt, 4096, ram(8192, 1, PT_R), &second),
+		 PT_MAP_INSTALLED);
+	CHECK(!gather_needs_flush(&second));
+	check_tables(&pt, &first);
+	CHECK_EQ(plat_load(&((u64 *)first.tables)[1]), old);
+
+	CHECK_EQ(pt_zap(&pt, 0, GIB, &second), 1);
+	CHECK_EQ(second.nr_tables, 2);
+	CHECK_EQ(map_with(&pt, 0, ram(8192, 1, PT_R), &first), PT_MAP_INSTALLED);
+	gather_flushed(&first);
+	gather_release(&first);
+	CHECK_EQ(plat_test_deferred(), 1);
+	CHECK_EQ(plat_test_live(),
+		 pt.counts.tables + second.nr_tables + cache.nr + 1);
+	plat_test_grace_period();
+	check_tables(&pt, &second);
+	CHECK(gather_needs_flush(&second));
+	finish(&second);
+	CHECK_EQ(pt_lookup(&pt, 4096, &level), 0);
+	CHECK_EQ(pt_lookup(&pt, 0, &level) & ~0xfffull, 8192);
 	destroy(&pt);
 }
 
@@ -201,6 +334,29 @@ static void age_is_decided_by_any_leaf(void)
 	CHECK_EQ(pt_age(&pt, 0, 8192, PT_AGE_CLEAR), 1);
 	CHECK_EQ(pt_age(&pt, 0, 8192, PT_AGE_CLEAR), 0);
 	CHECK_EQ(pt.counts.leaves[1], 2);
+	destroy(&pt);
+}
+
+static void without_accessed_bits_every_leaf_is_young(void)
+{
+	struct pt pt;
+
+	CHECK_EQ(pt_init(&pt, &pt_ept_plain), 0);
+	CHECK_EQ(pt_age(&pt, 0, ~0ull, PT_AGE_CLEAR), 0);
+	map(&pt, 4096, ram(0, 1, PT_R));
+	map(&pt, 2 * MIB, ram(0, 2, PT_R));
+	for (unsigned int i = 0; i < 2; i++) {
+		enum pt_age_mode mode = i ? PT_AGE_TEST : PT_AGE_CLEAR;
+
+		CHECK_EQ(pt_age(&pt, 0, GIB, mode), 1);
+		CHECK_EQ(pt_age(&pt, 4096, 8192, mode), 1);
+		CHECK_EQ(pt_age(&pt, 3 * MIB, 3 * MIB + 4096, mode), 1);
+		CHECK_EQ(pt_age(&pt, 0, 4096, mode), 0);
+		CHECK_EQ(pt_age(&pt, 8192, 2 * MIB, mode), 0);
+		CHECK_EQ(pt_age(&pt, 4096, 4096, mode), 0);
+	}
+	zap(&pt, 4096, 8192, 1, 0);
+	CHECK_EQ(pt_age(&pt, 0, 2 * MIB, PT_AGE_TEST), 0);
 	destroy(&pt);
 }
 
@@ -339,6 +495,15 @@ static void touch(struct pt *pt, struct model *m, u64 addr)
 	model_touch(m, addr);
 }
 
+/* A range that covers whole tables, more often than chance would. */
+static void widen_to_tables(u64 *start, u64 *end)
+{
+	u64 size = rnd(64) ? 2 * MIB : GIB;
+
+	*start &= ~(size - 1);
+	*end = (*end + size - 1) & ~(size - 1);
+}
+
 static void random_op(struct pt *pt, struct model *m, u64 addr, u64 end,
 		      struct gather *gather)
 {
@@ -351,6 +516,8 @@ static void random_op(struct pt *pt, struct model *m, u64 addr, u64 end,
 		CHECK_EQ(map_with(pt, addr, leaf, gather),
 			 model_map(m, addr, &leaf, &want));
 	} else if (kind < 12) {
+		if (rnd(8) == 0)
+			widen_to_tables(&addr, &end);
 		CHECK_EQ(pt_zap(pt, addr, end, gather),
 			 model_zap(m, addr, end, &want));
 	} else if (kind < 14) {
@@ -388,6 +555,8 @@ static void random_run(const struct pt_geometry *geom, unsigned int ops)
 		check_page(&pt, &m, random_addr());
 		CHECK_EQ(plat_test_live(),
 			 pt.counts.tables + gather.nr_tables + cache.nr);
+		if (i % TABLES_EVERY == 0)
+			check_tables(&pt, &gather);
 		finish(&gather);
 		if (i % FULL_EVERY == 0)
 			for (u64 a = MODEL_BASE; a < MODEL_END; a += 4096)
@@ -414,9 +583,13 @@ int main(void)
 	CASE(entries_have_the_bits_of_the_manual);
 	CASE(every_pair_of_levels);
 	CASE(a_table_without_leaves_is_gathered_and_flushed);
+	CASE(zap_frees_the_tables_that_it_covers_and_no_other);
+	CASE(zap_of_a_slot_leaves_nothing_of_it);
+	CASE(faults_between_zap_and_release_get_new_tables);
 	CASE(zap_takes_large_leaves_whole_and_misses_no_neighbour);
 	CASE(empty_ranges_are_skipped_at_upper_levels);
 	CASE(age_is_decided_by_any_leaf);
+	CASE(without_accessed_bits_every_leaf_is_young);
 	CASE(failed_allocations_leave_nothing_behind);
 	CASE(map_refuses_what_breaks_its_contract);
 	CASE(random_operations_agree_with_the_model);
