@@ -202,7 +202,7 @@ static void page_faults(void)
 
 int main(int argc, char **argv)
 {
-	test_start(argc, argv, (struct test_opts){ .rounds = 300, .threads = 3 });
+	test_start(argc, argv, (struct test_opts){ .rounds = 150, .threads = 3 });
 	find_components();
 	test_part("spinning", spinning);
 	test_part("system_calls", system_calls);

@@ -59,9 +59,10 @@ static void clocks(void)
 	}
 	mode_enter();
 	CHECK_EQ(gettimeofday(&tv, NULL), 0);
-	CHECK_IN(time(NULL) - tv.tv_sec, 0, 1);
+	/* time() reads the coarse clock, which may be a tick behind. */
+	CHECK_IN(time(NULL) - tv.tv_sec, -1, 1);
 	mode_exit();
-	CHECK_IN(time(NULL) - tv.tv_sec, 0, 2);
+	CHECK_IN(time(NULL) - tv.tv_sec, -1, 2);
 }
 
 static void without_exits(void)
