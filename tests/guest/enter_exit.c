@@ -6,6 +6,7 @@
  */
 #include "test.h"
 
+#include <asm/prctl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -301,6 +302,54 @@ static void threads(void)
 	run_threads(opt.threads, on_thread, NULL);
 }
 
+/*
+ * The thread pointer is the thread's in both modes: what the guest writes to
+ * FS base is seen by Linux, and what Linux sets is seen by the guest. Nothing
+ * but this assembly may run while it is wrong.
+ */
+struct thread_pointer {
+	uint64_t old, other, by_linux, in_guest, set_by_linux;
+};
+
+static void swap_thread_pointer(struct thread_pointer *tp)
+{
+	asm volatile("rdfsbase %%rax\n\t"
+		     "mov %%rax, 0(%%rbx)\n\t"
+		     "mov 8(%%rbx), %%rax\n\t"
+		     "wrfsbase %%rax\n\t"
+		     "mov %[nr], %%eax\n\t"		/* Linux: which is it? */
+		     "mov %[get], %%edi\n\t"
+		     "lea 16(%%rbx), %%rsi\n\t"
+		     "syscall\n\t"
+		     "rdfsbase %%rax\n\t"
+		     "mov %%rax, 24(%%rbx)\n\t"
+		     "mov %[nr], %%eax\n\t"		/* Linux: set the old one */
+		     "mov %[set], %%edi\n\t"
+		     "mov 0(%%rbx), %%rsi\n\t"
+		     "syscall\n\t"
+		     "rdfsbase %%rax\n\t"
+		     "mov %%rax, 32(%%rbx)\n\t"
+		     "mov 0(%%rbx), %%rax\n\t"
+		     "wrfsbase %%rax"
+		     : : "b" (tp), [nr] "i" (SYS_arch_prctl),
+			 [get] "i" (ARCH_GET_FS), [set] "i" (ARCH_SET_FS)
+		     : "rax", "rcx", "rdi", "rsi", "r11", "memory", "cc");
+}
+
+static void thread_pointer(void)
+{
+	struct thread_pointer tp = { .other = 0x123456789000 };
+
+	mode_enter();
+	for (int i = 0; i < 100; i++) {
+		swap_thread_pointer(&tp);
+		CHECK_EQ(tp.by_linux, tp.other);
+		CHECK_EQ(tp.in_guest, tp.other);
+		CHECK_EQ(tp.set_by_linux, tp.old);
+	}
+	mode_exit();
+}
+
 int main(int argc, char **argv)
 {
 	test_start(argc, argv, (struct test_opts){ .rounds = 500, .threads = 4 });
@@ -310,6 +359,7 @@ int main(int argc, char **argv)
 	test_part("system_call_registers", system_call_registers);
 	test_part("misuse", misuse);
 	test_part("counters", counters);
+	test_part("thread_pointer", thread_pointer);
 	test_part("threads", threads);
 	return test_end();
 }
