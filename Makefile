@@ -89,8 +89,9 @@ test-all-kernels: all module-6.12 module-debug ## all tests on 6.1, 6.12 and deb
 	@tests/run --plan all-kernels
 
 .PHONY: check-mutants
-check-mutants: unit-tests ## break smp/ on purpose; a unit test must notice each time
+check-mutants: all ## break smp/, module and library on purpose; a test must notice each time
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
+	@tests/check-guest-mutants
 
 .PHONY: lint
 lint: ## static checks, under 30 s
