@@ -291,6 +291,46 @@ static void foreign(void)
 	still_works();
 }
 
+/* A thread that enters once and ends; its vCPU's fd stays open. */
+static void *short_life(void *arg)
+{
+	struct rawvcpu *mine = arg;
+	uint64_t for_guest[8] = { 0 };
+
+	rawvcpu_create(&vm, mine);
+	rawvcpu_start(&vm, mine, guest_nop, for_guest);
+	CHECK(rawvcpu_run(mine, 0, 1000) >= 0);
+	return NULL;
+}
+
+/* The vCPU goes with its thread, not only with its fd. */
+static void owner_ends(void)
+{
+	struct dune_vm_page *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, vm.fd,
+					 DUNE_MMAP_VM_PAGE);
+	struct rawvcpu left[8];
+	pthread_t thread;
+	uint64_t before;
+
+	REQUIRE(page != MAP_FAILED);
+	before = page->counters[DUNE_VM_vcpus];
+	for (int i = 0; i < 8; i++) {
+		REQUIRE(pthread_create(&thread, NULL, short_life, &left[i]) == 0);
+		pthread_join(thread, NULL);
+	}
+	/* The kernel frees it from a workqueue, soon after the exit. */
+	for (int i = 0; i < 2000 && page->counters[DUNE_VM_vcpus] != before; i++)
+		usleep(1000);
+	CHECK_EQ(page->counters[DUNE_VM_vcpus], before);
+	for (int i = 0; i < 8; i++) {
+		CHECK_EQ(raw_run(left[i].fd, 0), -EPERM);
+		rawvcpu_destroy(&left[i]);
+	}
+	CHECK_EQ(page->counters[DUNE_VM_vcpus], before);
+	munmap(page, 4096);
+	still_works();
+}
+
 /* DUNE_RUN on a vCPU whose state was never set: an error or an exit record. */
 static void run_unset(void)
 {
@@ -349,6 +389,7 @@ int main(int argc, char **argv)
 	test_part("wrong_fd_kind", wrong_fd_kind);
 	test_part("mappings", mappings);
 	test_part("foreign", foreign);
+	test_part("owner_ends", owner_ends);
 	test_part("run_unset", run_unset);
 	test_part("all_slots", all_slots);
 	rawvcpu_destroy(&vcpu);
