@@ -29,6 +29,13 @@ static size_t area_size = 2ul << 20;
 static volatile uint64_t gone;
 static volatile int stop, ready;
 static volatile uint64_t segv_count;
+#define MAX_READERS 64
+/* The last stamp each reader saw; a line of its own each. */
+static struct {
+	volatile uint64_t stamp;
+	char pad[56];
+} seen[MAX_READERS];
+static int nr_readers;
 
 static void on_segv(int sig, siginfo_t *info, void *ucontext)
 {
@@ -62,6 +69,7 @@ static void reader(int index, void *arg)
 		uint64_t value = *slot_of(0);
 
 		reads++;
+		seen[index].stamp = value;
 		if (value != 0 && value <= before && stale++ < 3)
 			FAIL("read stamp %llu after %llu was gone",
 			     (unsigned long long)value, (unsigned long long)before);
@@ -108,23 +116,47 @@ static void against(thread_fn fn, int n, void (*mutate)(long), long rounds)
 	gone = 0;
 	written = 0;
 	segv_count = 0;
+	nr_readers = n;
+	memset(seen, 0, sizeof(seen));
 	REQUIRE(mmap(area, area_size, PROT_READ | PROT_WRITE,
 		     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == area);
 	madvise(area, area_size, MADV_NOHUGEPAGE);
 	REQUIRE(pthread_create(&thread, NULL, squad_main, &squad) == 0);
 	if (wait_for(&ready, n, 30))
-		for (long i = 1; i <= rounds; i++)
+		for (long i = 1; i <= rounds && !stop; i++)
 			mutate(i);
 	stop = 1;
 	pthread_join(thread, NULL);
 }
 
-/* ---- mutators for readers: stamp, take away, publish ---- */
+/* ---- mutators for readers: stamp, be seen, take away, publish ---- */
+
+/*
+ * The stamp is in the page: readers must come to see it, each in its turn. A
+ * reader whose translation still leads to an older frame never does.
+ */
+static void be_seen(uint64_t stamp)
+{
+	int reader = stamp % nr_readers;
+	uint64_t end = deadline(20);
+
+	while (seen[reader].stamp < stamp) {
+		if (stop || now_ns() > end) {
+			if (!stop)
+				FAIL("reader %d still sees %llu, not stamp %llu",
+				     reader, (unsigned long long)seen[reader].stamp,
+				     (unsigned long long)stamp);
+			stop = 1;
+			return;
+		}
+		sched_yield();
+	}
+}
 
 static void by_dontneed(long i)
 {
 	*slot_of(0) = i;
-	spin(2000);
+	be_seen(i);
 	CHECK_EQ(madvise((void *)slot_of(0), PAGE, MADV_DONTNEED), 0);
 	gone = i;
 	spin(2000);
@@ -135,7 +167,7 @@ static void by_munmap(long i)
 	void *p = (void *)slot_of(0);
 
 	*slot_of(0) = i;
-	spin(2000);
+	be_seen(i);
 	CHECK_EQ(munmap(p, PAGE), 0);
 	gone = i;
 	spin(1000);
@@ -149,7 +181,7 @@ static void by_mmap_over(long i)
 	void *p = (void *)slot_of(0);
 
 	*slot_of(0) = i;
-	spin(2000);
+	be_seen(i);
 	REQUIRE(mmap(p, PAGE, PROT_READ | PROT_WRITE,
 		     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == p);
 	gone = i;
@@ -166,7 +198,7 @@ static void by_mremap(long i)
 		other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	*slot_of(0) = i;
-	spin(2000);
+	be_seen(i);
 	moved = mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, other);
 	REQUIRE(moved == other);
 	gone = i;
@@ -323,6 +355,21 @@ static void by_fork(long i)
 		against(fn, n, by_##name, rounds ? rounds : 1);            \
 	}
 
+/* Two pages on both sides of a 1 GiB border, taken away by one call. */
+static void by_border(long i)
+{
+	char *first = area;
+
+	*slot_of(0) = i;
+	be_seen(i);
+	REQUIRE(munmap(first - PAGE, 2 * PAGE) == 0);
+	gone = i;
+	spin(1000);
+	REQUIRE(mmap(first - PAGE, 2 * PAGE, PROT_READ | PROT_WRITE,
+		     MAP_FIXED_NOREPLACE | MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0) == first - PAGE);
+}
+
 PART(dontneed, reader, opt.threads, 1)
 PART(munmap, reader, opt.threads, 1)
 PART(mmap_over, reader, opt.threads, 1)
@@ -333,11 +380,28 @@ PART(moving_away, writer, 1, 4)
 PART(reuse, writer, 1, 4)
 PART(fork, writer, 1, 10)
 
+static void part_border(void)
+{
+	const size_t gib = 1ul << 30;
+	char *old = area, *reserved;
+	long rounds = opt.rounds / 4;
+
+	reserved = mmap(NULL, 2 * gib, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	REQUIRE(reserved != MAP_FAILED);
+	area = (char *)(((uintptr_t)reserved + gib) & ~(gib - 1));
+	REQUIRE(mprotect(area - PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
+	against(reader, opt.threads, by_border, rounds ? rounds : 1);
+	munmap(reserved, 2 * gib);
+	area = old;
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
 
 	test_start(argc, argv, (struct test_opts){ .rounds = 200, .threads = 3 });
+	REQUIRE(opt.threads <= MAX_READERS);
 	REQUIRE(sigaction(SIGSEGV, &sa, NULL) == 0);
 	area = mmap(NULL, area_size, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -351,5 +415,6 @@ int main(int argc, char **argv)
 	test_part("moving_away", part_moving_away);
 	test_part("reuse", part_reuse);
 	test_part("fork", part_fork);
+	test_part("border", part_border);
 	return test_end();
 }

@@ -101,6 +101,67 @@ static void forks(void)
 	mode_exit();
 }
 
+/*
+ * fork() by a bare SYSCALL with patterns in the registers a child keeps; the
+ * child's exit status is the number of registers that changed.
+ */
+static long fork_with_patterns(void)
+{
+	long pid = SYS_fork;
+
+	asm volatile("lea -128(%%rsp), %%rsp\n"	/* the red zone */
+		     "push %%rbx; push %%rbp\n"
+		     "mov $0x0b0b0b0b, %%ebx\n"
+		     "mov $0x0e0e0e0e, %%ebp\n"
+		     "mov $0x12121212, %%r12d\n"
+		     "mov $0x13131313, %%r13d\n"
+		     "mov $0x14141414, %%r14d\n"
+		     "mov $0x15151515, %%r15d\n"
+		     "mov $0x08080808, %%r8d\n"
+		     "mov $0x0d0d0d0d, %%edi\n"
+		     "syscall\n"
+		     "xor %%edx, %%edx\n"
+#define KEPT(reg, value)                                      \
+		     "cmp $" value ", %%" reg "\n"            \
+		     "je 1f\n"                                \
+		     "inc %%edx\n"                            \
+		     "1:\n"
+		     KEPT("rbx", "0x0b0b0b0b") KEPT("rbp", "0x0e0e0e0e")
+		     KEPT("r12", "0x12121212") KEPT("r13", "0x13131313")
+		     KEPT("r14", "0x14141414") KEPT("r15", "0x15151515")
+		     KEPT("r8", "0x08080808") KEPT("rdi", "0x0d0d0d0d")
+		     "test %%rax, %%rax\n"
+		     "jnz 2f\n"
+		     "mov %%edx, %%edi\n"
+		     "mov $60, %%eax\n"	/* SYS_exit */
+		     "syscall\n"
+		     "2:	pop %%rbp; pop %%rbx\n"
+		     "lea 128(%%rsp), %%rsp\n"
+		     "test %%edx, %%edx\n"
+		     "jz 3f\n"
+		     "mov $-1, %%rax\n"
+		     "3:\n"
+		     : "+a"(pid)
+		     :
+		     : "rcx", "rdx", "rdi", "r8", "r11", "r12", "r13", "r14",
+		       "r15", "cc", "memory");
+	return pid;
+}
+
+static void fork_registers(void)
+{
+	int status = -1;
+	long pid;
+
+	fflush(stdout);
+	mode_enter();
+	pid = fork_with_patterns();
+	mode_exit();
+	CHECK(pid > 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
 static void vforks(void)
 {
 	char *argv[] = { "false-or-true", "--child-exit", "9", NULL };
@@ -256,6 +317,7 @@ int main(int argc, char **argv)
 	test_part("threads", threads);
 	test_part("bare_clone", bare_clone);
 	test_part("forks", forks);
+	test_part("fork_registers", fork_registers);
 	test_part("vforks", vforks);
 	test_part("exec", exec);
 	test_part("exits", exits);

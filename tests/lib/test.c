@@ -21,9 +21,21 @@ static const char *test_name;
 
 static void usage(int status)
 {
-	printf("usage: %s [--native] [--threads N] [--rounds N] [--seed N] [--only PART]\n",
+	printf("usage: %s [--native] [--threads N] [--rounds N] [--seed N] [--only PART] [--no-rseq]\n",
 	       test_name);
 	exit(status);
+}
+
+static void without_rseq(char **argv)
+{
+	static const char tunable[] = "glibc.pthread.rseq=0";
+	const char *old = getenv("GLIBC_TUNABLES");
+
+	if (old && !strcmp(old, tunable))
+		return;
+	setenv("GLIBC_TUNABLES", tunable, 1);
+	execv("/proc/self/exe", argv);
+	REQUIRE(!"execv");
 }
 
 void test_start_raw(int argc, char **argv, struct test_opts defaults)
@@ -34,6 +46,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "only", required_argument, NULL, 'o' },
+		{ "no-rseq", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -55,6 +68,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		case 'r': opt.rounds = atol(optarg); break;
 		case 's': opt.seed = strtoull(optarg, NULL, 0) | 1; break;
 		case 'o': opt.only = optarg; break;
+		case 'q': without_rseq(argv); break;
 		case 'h': usage(0); break;
 		default: usage(2);
 		}

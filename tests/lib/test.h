@@ -3,7 +3,10 @@
  * Frame of a guest test: options, modes, threads, counters, child processes.
  *
  * Every test takes --native (all threads stay in plain Linux mode: proves the
- * test itself right), --threads N, --rounds N, --seed N, --only NAME.
+ * test itself right), --threads N, --rounds N, --seed N, --only NAME, and
+ * --no-rseq (start again without glibc's rseq: with it Linux sends a thread
+ * through user mode after every preemption, which hides what the module fails
+ * to do by itself).
  */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
