@@ -51,7 +51,13 @@
 	X(CPUID,     "cpuid") \
 	X(NMI,       "nmis") \
 	X(EXCEPTION, "exceptions") \
-	X(HLT,       "hlt")
+	X(HLT,       "hlt") \
+	X(TLBSAN_RECORDS,   "tlbsan: translations recorded") \
+	X(TLBSAN_BUMPS,    "tlbsan: generations raised") \
+	X(TLBSAN_DONES,     "tlbsan: shootdowns done") \
+	X(TLBSAN_CONDEMNED, "tlbsan: removed translations the cpu may hold") \
+	X(TLBSAN_CHANGED,   "tlbsan: translations changed before a shootdown") \
+	X(TLBSAN_ERRORS,    "tlbsan: errors")
 
 enum emucount_id {
 #define X(name, text) EMU_##name,

@@ -43,14 +43,23 @@ void emu_channel_init(void)
 // Lines, not bytes: each write wakes the runner up.
 static char line[512];
 static unsigned line_len;
+static bool written_half_a_line;
 
 static void console_flush(void)
 {
   if (line_len && console_fd >= 0) {
     ssize_t unused = write(console_fd, line, line_len);
     (void) unused;
+    written_half_a_line = line[line_len - 1] != '\n';
   }
   line_len = 0;
+}
+
+// A line of the emulator's own, between the kernel's.
+void emu_console_line(const char *text)
+{
+  dprintf(console_fd >= 0 ? console_fd : 2, "%s%s\n", written_half_a_line ? "\n" : "", text);
+  written_half_a_line = false;
 }
 
 bool emu_console_write(Bit8u byte)
@@ -91,6 +100,16 @@ static Bit8u *guest_ptr(BX_CPU_C *cpu, Bit64u laddr, Bit64u *len, unsigned rw)
   return p;
 }
 
+bool emu_read_linear(BX_CPU_C *cpu, Bit64u laddr, Bit64u *value)
+{
+  Bit64u len = sizeof *value;
+  Bit8u *p = guest_ptr(cpu, laddr, &len, BX_READ);
+
+  if (!p || len < sizeof *value) return false;
+  memcpy(value, p, sizeof *value);
+  return true;
+}
+
 static Bit64s do_read(BX_CPU_C *cpu, Bit64u buf, Bit64u len, int flags)
 {
   Bit64u done = 0;
@@ -126,11 +145,13 @@ static Bit64s do_write(BX_CPU_C *cpu, Bit64u buf, Bit64u len)
   return done;
 }
 
-// A job arrives as one connection that carries the console's descriptor.
-static int receive_console(int conn)
+// A job arrives as one connection; its first message carries the console's
+// descriptor and says, a letter each, what the job wants otherwise:
+// 'n' no TLB sanitizer.
+static int receive_console(int conn, char *wishes, size_t size)
 {
-  char byte, control[CMSG_SPACE(sizeof(int))];
-  struct iovec iov = { &byte, 1 };
+  char control[CMSG_SPACE(sizeof(int))];
+  struct iovec iov = { wishes, size - 1 };
   struct msghdr m;
   int fd;
 
@@ -139,7 +160,9 @@ static int receive_console(int conn)
   m.msg_iovlen = 1;
   m.msg_control = control;
   m.msg_controllen = sizeof control;
-  if (recvmsg(conn, &m, MSG_CMSG_CLOEXEC) != 1) return -1;
+  ssize_t n = recvmsg(conn, &m, MSG_CMSG_CLOEXEC);
+  if (n < 1) return -1;
+  wishes[n] = 0;
   struct cmsghdr *c = CMSG_FIRSTHDR(&m);
   if (!c || c->cmsg_type != SCM_RIGHTS) return -1;
   memcpy(&fd, CMSG_DATA(c), sizeof fd);
@@ -186,10 +209,12 @@ static Bit64s forkpoint(void)
     }
     int conn = accept(listen_fd, NULL, NULL);
     if (conn < 0) continue;
-    int cons = receive_console(conn);
+    char wishes[64];
+    int cons = receive_console(conn, wishes, sizeof wishes);
     pid_t pid = cons < 0 ? -1 : fork();
     if (pid == 0) {
       if (!become_job(conn, cons)) end(3);
+      emu_tlbsan_enable(!strchr(wishes, 'n'));
       return 0;
     }
     last = time(NULL);

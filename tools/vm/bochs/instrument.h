@@ -30,15 +30,30 @@ Bit64s emu_hostcall(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
 void emu_channel_init(void);
 void emu_channel_poll(void);
 bool emu_console_write(Bit8u byte);
+void emu_console_line(const char *text);
+bool emu_read_linear(BX_CPU_C *cpu, Bit64u laddr, Bit64u *value);
 // hangdump.cc
 void emu_hangdump_init(void);
 void emu_hangdump_poll(void);
+// tlbsan.cc
+void emu_tlbsan_enable(bool enable);
+void emu_tlbsan_walk(unsigned cpu, Bit64u eptp, Bit64u gpa, const Bit64u *entry, unsigned leaf);
+void emu_tlbsan_violation(unsigned cpu, Bit64u eptp, Bit64u gpa);
+void emu_tlbsan_invept(unsigned cpu, unsigned type, Bit64u eptp);
+void emu_tlbsan_reset(unsigned cpu, unsigned type);
+void emu_tlbsan_entry(BX_CPU_C *cpu);
+void emu_tlbsan_mark(BX_CPU_C *cpu, Bit32u what);
+
+// Markers of the module: "nopl MARK(%rax)"; smp/plat/kernel/plat.h has the
+// same numbers.
+#define TLBSAN_MARK_BUMP 0x44554e01u   // rax: address of the generation, rdi: EPT root
+#define TLBSAN_MARK_DONE  0x44554e02u   // rax: generation, rdi: EPT root
 
 #define BX_INSTR_INIT_ENV()
 #define BX_INSTR_EXIT_ENV()
 #define BX_INSTR_INITIALIZE(cpu_id)      emu_initialize(cpu_id)
 #define BX_INSTR_EXIT(cpu_id)
-#define BX_INSTR_RESET(cpu_id, type)
+#define BX_INSTR_RESET(cpu_id, type)     emu_tlbsan_reset(cpu_id, type)
 #define BX_INSTR_HLT(cpu_id)             EMU_COUNT(cpu_id, HLT)
 #define BX_INSTR_MWAIT(cpu_id, addr, len, flags)
 #define BX_INSTR_DEBUG_PROMPT()
@@ -71,6 +86,14 @@ void emu_hangdump_poll(void);
 #define BX_INSTR_RDPMC(cpu)              emu_rdpmc(cpu)
 #define BX_INSTR_CPUID(cpu_id, leaf, out) emu_cpuid(cpu_id, leaf, out)
 #define BX_INSTR_CONSOLE(port, byte)     emu_console(port, byte)
+#define BX_INSTR_VMENTRY(cpu)            emu_tlbsan_entry(cpu)
+#define BX_INSTR_INVEPT_DONE(cpu_id, type, eptp) emu_tlbsan_invept(cpu_id, type, eptp)
+#define BX_INSTR_EPT_WALK(cpu_id, eptp, gpa, entry, leaf) \
+	emu_tlbsan_walk(cpu_id, eptp, gpa, entry, leaf)
+#define BX_INSTR_EPT_VIOLATION(cpu_id, eptp, gpa) emu_tlbsan_violation(cpu_id, eptp, gpa)
+// at decode time: is "nop with this displacement" a marker?
+#define BX_INSTR_IS_MARK(displ)          ((Bit32u) (displ) - TLBSAN_MARK_BUMP <= 1)
+#define BX_INSTR_MARK(cpu, displ)        emu_tlbsan_mark(cpu, displ)
 
 #endif
 #endif

@@ -83,6 +83,7 @@ class Machine(Watched):
             raise VmError("Bochs takes 1 to %d CPUs, not %d" % (MAX_CPUS, args.cpus))
         self.dir = run_dir
         self.kernel = kernel
+        self.tlbsan = getattr(args, "tlbsan", True)     # a server's jobs choose for themselves
         self.emulator = bochs_build.get(progress)
         guest = bootimage.build_guest(progress)
         cmdline = kernel_args(args)
@@ -101,6 +102,7 @@ class Machine(Watched):
         fds = {"EMU_CHANNEL_FD": channel, "EMU_CONSOLE_FD": console, "EMU_LISTEN_FD": listen}
         fds = {k: v if isinstance(v, int) else v.fileno() for k, v in fds.items() if v is not None}
         env = dict(os.environ, EMU_IMAGES=self.images, EMU_DUMP=self.dump,
+                   EMU_TLBSAN=str(int(self.tlbsan)),
                    **{k: str(v) for k, v in fds.items()}, **more_env)
         out = open(os.path.join(self.dir, "bochs.out"), "wb")
         self.process = subprocess.Popen(self.emulator.argv + ["-q", "-f", self.config], env=env,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 """Our Bochs: Debian trixie's source, our instrumentation, cached in build/vm/bochs."""
+import filecmp
 import glob
 import hashlib
 import os
@@ -85,6 +86,22 @@ def _source(apt, folder):
     sh(["tar", "-xf", tar, "-C", folder, "--strip-components=1"])
 
 
+def _replace(path, text, stale):
+    """Write a file that has changed; then remove what was made from it."""
+    with open(path) as f:
+        if f.read() == text:
+            return
+    with open(path, "w") as f:
+        f.write(text)
+    if os.path.exists(stale):
+        os.unlink(stale)
+
+
+def _same(path, folder):
+    copy = os.path.join(folder, os.path.basename(path))
+    return os.path.exists(copy) and filecmp.cmp(path, copy, shallow=False)
+
+
 def _build(progress):
     base = os.path.join(CACHE, "bochs")
     os.makedirs(base, exist_ok=True)
@@ -102,17 +119,22 @@ def _build(progress):
     shutil.copy(PATCHES + "/hooks.patch", base + "/applied.patch")
     sh(["patch", "-p1", "-s", "-i", base + "/applied.patch"], cwd=src)
     dune = os.path.join(src, "instrument/dune")
+    configured = os.path.join(base, "configured")
     if not os.path.exists(dune):
         shutil.copytree(os.path.join(src, "instrument/stubs"), dune)
-        with open(dune + "/Makefile.in") as f:
-            text = f.read()
-        with open(dune + "/Makefile.in", "w") as f:
-            f.write(text.replace("  instrument.o\n", "  instrument.o hostchan.o hangdump.o\n"))
+    with open(os.path.join(src, "instrument/stubs/Makefile.in")) as f:
+        text = f.read()
+    objects = [os.path.basename(x)[:-3] + ".o" for x in _inputs() if x.endswith(".cc")]
+    _replace(dune + "/Makefile.in", text.replace("  instrument.o\n", "  %s\n" % " ".join(objects)),
+             stale=configured)
     for path in _inputs():
-        if not path.endswith(".patch"):
-            shutil.copy(path, dune)
+        if path.endswith(".patch"):
+            continue
+        if path.endswith(("/instrument.h", "/emucount.h")) and not _same(path, dune):
+            # Bochs' makefiles take our hooks for those of the stubs
+            os.utime(os.path.join(src, "instrument/stubs/instrument.h"))
+        shutil.copy(path, dune)
     env = dict(os.environ, CXXFLAGS=CXXFLAGS, CFLAGS="-O2 -pipe")
-    configured = os.path.join(base, "configured")
     text = " ".join(CONFIGURE) + CXXFLAGS
     if not os.path.exists(configured) or open(configured).read() != text:
         progress("bochs: configuring")

@@ -14,6 +14,7 @@ REPORTS = re.compile(
     r"|VMX: .*(?:failed|error)!|list_(?:add|del) corruption|refcount_t: |slab error in|Slab .* corrupt"
     r"|.*(?:scheduling while atomic|sleeping function called from invalid context)"
     r"|.*KASAN: |unregister_netdevice: waiting"
+    r"|tlbsan: "                # not the kernel: the emulator's TLB sanitizer
     r")")
 # These end the run at once: nothing will come after them.
 FATAL = re.compile(r"Kernel panic - not syncing|double fault|Attempted to kill init")

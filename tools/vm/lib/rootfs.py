@@ -203,7 +203,8 @@ def host_frames(path, guest_path):
 
 
 def module_frames(kernel, names):
-    """Kernel modules with what they depend on, where modprobe finds them."""
+    """Kernel modules with what they depend on, where modprobe finds them; what
+    is built into this kernel is there anyway."""
     top = os.path.join(kernel.modules, "lib/modules", kernel.version)
     depends = {}
     with open(top + "/modules.dep") as f:
@@ -211,8 +212,14 @@ def module_frames(kernel, names):
             path, _, rest = line.partition(":")
             depends[re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")] = \
                 (path, rest.split())
+    built_in = set()
+    if os.path.exists(top + "/modules.builtin"):
+        with open(top + "/modules.builtin") as f:
+            built_in = {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
     want = {}
     for name in names:
+        if name.replace("-", "_") in built_in:
+            continue
         if name.replace("-", "_") not in depends:
             raise VmError("kernel %s has no module %s" % (kernel.version, name))
         path, rest = depends[name.replace("-", "_")]

@@ -20,7 +20,8 @@ from session import Session
 EPILOG = """\
 exit status: CMD's own; 124 timeout; 125 the runner or the setup failed (its message
 says what to do); 126 the guest kernel reported a bug (WARN, BUG, Oops, panic, lockdep,
-KASAN, UBSAN, RCU stall, hung task, kmemleak ...), even if CMD succeeded.
+KASAN, UBSAN, RCU stall, hung task, kmemleak ...) or the emulator a missing EPT flush
+(tlbsan), even if CMD succeeded.
 
 CMD runs as root in the project's root folder; build/ is there. Result files: all that
 CMD writes below $DUNE_OUT arrives in --out, beside console.log, dmesg, stdout, stderr.
@@ -65,6 +66,8 @@ def parse(argv):
                    help="use this Debian release's packaged Bochs, not our build (slow)")
     p.add_argument("--fast", action="store_true", help="use a booted machine that forks for every "
                    "run (tools/vm/server); starts one when there is none")
+    p.add_argument("--no-tlbsan", dest="tlbsan", action="store_false",
+                   help="do not report translations used after their shootdown")
     p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
                    help="Debian packages to have inside")
     p.add_argument("--modules", default="", metavar="MOD,MOD",
@@ -100,6 +103,8 @@ def module_path(args):
 def job_frames(args, module):
     """The frames that tell the agent what to run."""
     items = ["cwd=" + ROOT, "out=/out", "env=DUNE_ENGINE=" + args.engine]
+    if not args.tlbsan:
+        items.append("env=DUNE_TLBSAN=0")
     items += ["env=" + e for e in args.env]
     if module:
         yield from wire.path_frames(os.path.realpath(module), "/lib/dune/" + os.path.basename(module))
@@ -278,11 +283,11 @@ def run_fast(args, progress):
     process = None
     try:
         try:
-            channel, process = base.connect(console_w)
+            channel, process = base.connect(console_w, args)
         except OSError:             # it ended just now, or hangs: once more with a new one
             base.stop()
             base = server.get(args, ready.kernel, ready.root, ready.server_frames, progress)
-            channel, process = base.connect(console_w)
+            channel, process = base.connect(console_w, args)
         os.close(console_w)
         machine = bochs.ForkedMachine(base.dir, ready.kernel, process)
         return one_session(args, progress, channel, console_r, process, machine, ready.job_frames())

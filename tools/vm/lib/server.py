@@ -105,7 +105,7 @@ class Server:
         finally:
             os.close(fd)
 
-    def connect(self, console_fd):
+    def connect(self, console_fd, args):
         """A fresh machine: (channel, JobProcess)."""
         fd = os.open(self.dir, os.O_RDONLY)
         try:
@@ -114,7 +114,8 @@ class Server:
             s.connect(self._socket_address(fd))
         finally:
             os.close(fd)
-        s.sendmsg([b"j"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [console_fd]))])
+        wishes = b"j" if args.tlbsan else b"jn"
+        s.sendmsg([wishes], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [console_fd]))])
         data = s.recv(4, socket.MSG_WAITALL)
         if len(data) != 4:
             raise OSError("the server did not answer")
