@@ -25,6 +25,20 @@ static inline void vm_flags_clear(struct vm_area_struct *vma,
 }
 #endif
 
+/*
+ * The mmu notifier's callback after Linux' own TLB flush: in a subscription
+ * together with start and end, or, where that is refused, in one of its own.
+ */
+#ifdef HAVE_SECONDARY_TLBS
+#define NOTIFIER_ALSO(fn)
+#define NOTIFIER_APART(fn)	.arch_invalidate_secondary_tlbs = (fn)
+#define NOTIFIER_IS_APART	1
+#else
+#define NOTIFIER_ALSO(fn)	.invalidate_range = (fn),
+#define NOTIFIER_APART(fn)
+#define NOTIFIER_IS_APART	0
+#endif
+
 /* Callbacks of the last CPU before a suspend and the first after it. */
 #ifdef HAVE_REGISTER_SYSCORE
 #define SYSCORE_PARAM void *unused
@@ -61,10 +75,17 @@ static __always_inline void guest_time_end(void)
 	vtime_account_guest_exit();
 }
 
-static __always_inline void guest_context_begin(void)
+/*
+ * For RCU a guest run is a quiescent state. *noted: RCU knows of one since the
+ * last exit for an interrupt. That is often enough: the tick is such an exit,
+ * and ends each long run.
+ */
+static __always_inline void guest_context_begin(bool *noted)
 {
-	if (!context_tracking_guest_enter())
-		rcu_note_context_switch(false);
+	if (context_tracking_guest_enter() || *noted)
+		return;
+	rcu_note_context_switch(false);
+	*noted = true;
 }
 
 static __always_inline void guest_context_end(void)

@@ -138,6 +138,16 @@ static long get_slot(struct dune_file *f, void __user *arg)
 	return copy_to_user(arg, &slot, sizeof(slot)) ? -EFAULT : 0;
 }
 
+static long sync_counters(struct dune_file *f, unsigned long arg)
+{
+	struct dune_vm *vm = file_vm(f);
+
+	if (!vm || arg)
+		return -EINVAL;
+	vm_sync_counters(vm);
+	return 0;
+}
+
 static long dune_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct dune_file *f = file->private_data;
@@ -154,6 +164,8 @@ static long dune_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return create_vcpu(f, uarg);
 	case DUNE_GET_SLOT:
 		return get_slot(f, uarg);
+	case DUNE_SYNC_COUNTERS:
+		return sync_counters(f, arg);
 	default:
 		return -ENOTTY;
 	}

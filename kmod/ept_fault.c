@@ -4,8 +4,9 @@
  *
  * The host page table is the truth. Its leaf is copied: same page, same size,
  * no more rights. Where it has none, or too few rights, Linux' own fault
- * handling is asked first. No page reference is taken; the notifier sequence
- * tells when the copy is stale.
+ * handling is asked first. No page reference is taken; a snapshot of the
+ * invalidations (smp/inval.h) tells when the copy is stale. No lock and no line
+ * that threads in other 2 MiB regions write is touched.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -52,8 +53,13 @@ static int populate(struct mm_struct *mm, u64 hva, u32 access)
 /* The largest leaf of the EPT that fits in the host's leaf. */
 static void fit_leaf(struct pt_leaf *leaf, u64 gpa)
 {
-	u32 caps = vmx_api_caps();
-	u64 pa = leaf->pa + (gpa & (pt_level_size(leaf->level) - 1));
+	u32 caps;
+	u64 pa;
+
+	if (likely(leaf->level == 1))
+		return;
+	caps = vmx_api_caps();
+	pa = leaf->pa + (gpa & (pt_level_size(leaf->level) - 1));
 
 	if (leaf->level == 3 && !(caps & DUNE_CAP_EPT_1G))
 		leaf->level = 2;
@@ -68,39 +74,50 @@ static void fit_leaf(struct pt_leaf *leaf, u64 gpa)
 	leaf->pa = pa & ~(pt_level_size(leaf->level) - 1);
 }
 
-static bool already_mapped(struct dune_vm *vm, u64 gpa, unsigned int want)
+static void vcpu_count_n(struct dune_vcpu *vcpu, enum dune_vcpu_counter c, u32 n)
 {
-	unsigned int level, rights = 0;
-	u64 entry;
-
-	rcu_read_lock();
-	entry = pt_lookup(&vm->ept, gpa, &level);
-	if (entry)
-		rights = vm->ept.geom->rights(entry);
-	rcu_read_unlock();
-	return (rights & want) == want;
+	WRITE_ONCE(vcpu->page->counters[c],
+		   READ_ONCE(vcpu->page->counters[c]) + n);
 }
 
-static void count_result(struct dune_vcpu *vcpu, enum pt_map_result result)
+static noinline void count_rare(struct dune_vcpu *vcpu, struct pt_map_op *op)
 {
-	vcpu_count(vcpu, result == PT_MAP_SPURIOUS ? DUNE_VCPU_ept_spurious :
-						     DUNE_VCPU_ept_installs);
+	vm_count(vcpu->vm, DUNE_VM_ept_tables, op->tables);
+	vcpu_count_n(vcpu, DUNE_VCPU_ept_contended, op->contended);
+	vcpu_count_n(vcpu, DUNE_VCPU_ept_restarts, op->restarts);
+	op->tables = op->contended = op->restarts = 0;
 }
 
-/*
- * The host page table may have changed since seq was read, or may be about to,
- * somewhere in the leaf: a huge leaf counts as a whole.
- */
-static bool stale_locked(const struct dune_vm *vm, unsigned long seq, u64 hva,
-			 const struct pt_leaf *leaf)
-{
-	u64 size = pt_level_size(leaf->level);
-	u64 start = hva & ~(size - 1);
+static const enum dune_vm_counter leaves_now[] = {
+	[1] = DUNE_VM_ept_4k, [2] = DUNE_VM_ept_2m, [3] = DUNE_VM_ept_1g,
+};
 
-	if (vm->inv_seq != seq)
-		return true;
-	return vm->inv_active && start < vm->inv_end &&
-	       start + size > vm->inv_start;
+static void count_result(struct dune_vcpu *vcpu, struct pt_map_op *op,
+			 enum pt_map_result result)
+{
+	struct dune_vm *vm = vcpu->vm;
+
+	switch (result) {
+	case PT_MAP_INSTALLED:
+		vcpu_count(vcpu, DUNE_VCPU_ept_installs);
+		vm_count(vm, DUNE_VM_ept_installed, 1);
+		vm_count(vm, leaves_now[op->leaf.level], 1);
+		break;
+	case PT_MAP_UPGRADED:
+		vcpu_count(vcpu, DUNE_VCPU_ept_installs);
+		vm_count(vm, DUNE_VM_ept_upgraded, 1);
+		break;
+	case PT_MAP_SPURIOUS:
+		vcpu_count(vcpu, DUNE_VCPU_ept_spurious);
+		break;
+	case PT_MAP_CONFLICT:
+		vcpu_count(vcpu, DUNE_VCPU_ept_conflicts);
+		break;
+	case PT_MAP_STALE:
+		break;
+	}
+	if (unlikely(op->tables | op->contended | op->restarts))
+		count_rare(vcpu, op);
 }
 
 /*
@@ -120,45 +137,75 @@ static int host_leaf(struct mm_struct *mm, u64 hva, u32 access,
 }
 
 /*
+ * A leaf of 1 GiB lies in many buckets: look again with all of them in the
+ * snapshot. False: something changes.
+ */
+static bool giant_leaf(struct dune_vcpu *vcpu, u64 hva, u32 access,
+		       struct pt_map_op *op)
+{
+	struct dune_vm *vm = vcpu->vm;
+
+	if (!inval_snap_all(&vm->inval, hva, &op->snap) ||
+	    host_leaf(vm->mm, hva, access, &op->leaf))
+		return false;
+	fit_leaf(&op->leaf, op->addr);
+	return true;
+}
+
+/*
+ * Linux has another leaf there than the EPT: a small one in place of a large
+ * one whose last user is gone, say. What is in the way goes, as for any
+ * invalidation, and the fault is tried again.
+ */
+static void make_room(struct dune_vm *vm, u64 hva, const struct pt_leaf *leaf)
+{
+	u64 size = pt_level_size(max(leaf->level, 2u));
+	u64 start = hva & ~(size - 1);
+
+	ept_make_room(vm, start, start + size);
+}
+
+/*
  * 0; -EAGAIN: the mm changed meanwhile; -EBUSY: Linux made a mapping that does
  * not allow the access; -EFAULT, -ENOMEM, ...: refused.
  */
 static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 {
+	struct pt_map_op *op = &vcpu->map;
 	struct dune_vm *vm = vcpu->vm;
 	enum pt_map_result result;
-	struct gather gather;
-	struct pt_leaf leaf;
-	unsigned long seq;
 	int err;
 
-	err = pt_cache_fill(&vcpu->tables);
-	if (err)
-		return err;
-	/* [SEQ-1] Before the host page table is read; see ept_notifier.c. */
-	seq = smp_load_acquire(&vm->inv_seq);
-	err = host_leaf(vm->mm, hva, access, &leaf);
+	if (unlikely(vcpu->tables.nr < PT_CACHE_MAX)) {
+		err = pt_cache_fill(&vcpu->tables);
+		if (err)
+			return err;
+	}
+	/* Before the host page table is read [IV-3]. */
+	if (!inval_snap(&vm->inval, hva, &op->snap))
+		return -EAGAIN;
+	err = host_leaf(vm->mm, hva, access, &op->leaf);
 	if (err == -EAGAIN) {
 		err = populate(vm->mm, hva, access);
 		if (err)
 			return err == -EAGAIN ? -EBUSY : err;
-		err = host_leaf(vm->mm, hva, access, &leaf);
+		/* Linux' fault may itself have invalidated: look again. */
+		if (!inval_snap(&vm->inval, hva, &op->snap))
+			return -EAGAIN;
+		err = host_leaf(vm->mm, hva, access, &op->leaf);
 	}
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
-	fit_leaf(&leaf, gpa);
-
-	gather_init(&gather);
-	spin_lock(&vm->ept_lock);
-	if (stale_locked(vm, seq, hva, &leaf)) {
-		spin_unlock(&vm->ept_lock);
+	op->addr = gpa;
+	fit_leaf(&op->leaf, gpa);
+	if (unlikely(op->leaf.level > 2) && !giant_leaf(vcpu, hva, access, op))
 		return -EAGAIN;
-	}
-	result = pt_map(&vm->ept, gpa, &leaf, &vcpu->tables, &gather);
-	ept_flush_locked(vm, &gather);
-	spin_unlock(&vm->ept_lock);
-	count_result(vcpu, result);
-	return 0;
+
+	result = pt_map(&vm->ept, op);
+	count_result(vcpu, op, result);
+	if (result == PT_MAP_CONFLICT)
+		make_room(vm, hva, &op->leaf);
+	return result == PT_MAP_STALE || result == PT_MAP_CONFLICT ? -EAGAIN : 0;
 }
 
 static int refuse(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva)
@@ -184,10 +231,6 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	/* A guest page table may point anywhere: not ours, not harmful. */
 	if (slots_hva(&vm->slots, exit->gpa, &hva))
 		return refuse(vcpu, exit, ~0ull);
-	if (already_mapped(vm, exit->gpa, wanted_rights(exit->access))) {
-		vcpu_count(vcpu, DUNE_VCPU_ept_spurious);
-		return VCPU_CONTINUE;
-	}
 	for (tries = 0; tries < MAX_TRIES; tries++) {
 		err = try_map(vcpu, exit->gpa, hva, exit->access);
 		if (!err)

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * From the mm to the EPT: before Linux changes or removes a mapping, the
- * leaves that mirror it go, and every CPU has forgotten them when start()
- * returns. Pages are never pinned; this is what keeps the EPT honest.
+ * leaves that mirror it go, and before it frees a page or reports success no
+ * CPU can use them any more. Pages are never pinned; this is what keeps the
+ * EPT honest. The protocols: smp/inval.h, smp/shootdown.h; docs/shootdown.md
+ * has the races.
  *
- * Sequence protocol with ept_fault.c, all under ept_lock:
- *   start: active++, zap, flush        fault: read seq     [SEQ-1]
- *   (Linux changes the page table)            read the host page table
- *   end:   seq++, active--                    lock; seq moved, or the leaf
- *                                             overlaps an active range: retry
+ * Callbacks run in process context with irqs on, some under page-table locks;
+ * none sleeps. No lock of the module is held across a shootdown.
  */
+#include "compat.h"
 #include "flush.h"
+#include "ride.h"
 #include "vm.h"
 
 static struct dune_vm *to_vm(struct mmu_notifier *mn)
@@ -18,99 +19,136 @@ static struct dune_vm *to_vm(struct mmu_notifier *mn)
 	return container_of(mn, struct dune_vm, notifier);
 }
 
-#define SLOT_SIZE	(1ull << DUNE_SLOT_SHIFT)
+/* One call per slot in use that [start, end) of host virtual space touches. */
+typedef void (*slot_fn)(struct dune_vm *vm, u32 slot, u64 start, u64 end,
+			void *arg);
 
-/* One call per slot that [start, end) of host virtual space touches. */
-typedef u64 (*slot_fn)(struct dune_vm *vm, u64 gpa, u64 gpa_end, void *arg);
-
-static u64 on_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end, slot_fn fn,
-		   void *arg)
+static void on_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end, slot_fn fn,
+		    void *arg)
 {
 	u64 base = slots_region_base(&vm->slots, slot);
-	u64 from = max(start, base), to = min(end, base + SLOT_SIZE);
-	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
+	u64 from = max(start, base), to = min(end, base + DUNE_SLOT_BYTES);
 
-	if (from >= to)
-		return 0;
-	return fn(vm, gpa + (from - base), gpa + (to - base), arg);
+	if (from < to)
+		fn(vm, slot, from, to, arg);
 }
 
 /* Over the regions or over the slots, whichever are fewer. */
-static u64 for_each_slot(struct dune_vm *vm, u64 start, u64 end, slot_fn fn,
-			 void *arg)
+static void for_each_slot(struct dune_vm *vm, u64 start, u64 end, slot_fn fn,
+			  void *arg)
 {
 	u64 region = start >> DUNE_SLOT_SHIFT;
 	u64 last = (end - 1) >> DUNE_SLOT_SHIFT;
 	u32 nr = slots_nr(&vm->slots), slot;
-	u64 sum = 0;
 
 	if (last - region < nr) {
 		for (; region <= last; region++)
 			if (!slots_find(&vm->slots, region, &slot))
-				sum += on_slot(vm, slot, start, end, fn, arg);
-		return sum;
+				on_slot(vm, slot, start, end, fn, arg);
+		return;
 	}
 	for (slot = 0; slot < nr; slot++)
-		sum += on_slot(vm, slot, start, end, fn, arg);
-	return sum;
+		on_slot(vm, slot, start, end, fn, arg);
 }
 
-static u64 zap_slot(struct dune_vm *vm, u64 gpa, u64 gpa_end, void *gather)
+static void zap_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end,
+		     void *gather)
 {
-	return pt_zap(&vm->ept, gpa, gpa_end, gather);
-}
-
-/* Returns whether something was mapped. */
-static bool zap_and_flush_locked(struct dune_vm *vm, u64 start, u64 end)
-{
-	struct gather gather;
-	u64 removed;
-
-	gather_init(&gather);
-	removed = for_each_slot(vm, start, end, zap_slot, &gather);
-	ept_flush_locked(vm, &gather);
-	return removed;
+	ept_zap_slot(vm, slot, start, end, gather);
 }
 
 /*
- * The whole range, a slot at a time where it is long: each step is flushed
- * before the lock is dropped, so the rule of the lock holds, and others get
- * their turn. Faults stay out: the range is marked active.
+ * Something was removed, or somebody else is removing or flushing here: see
+ * to it that what is absent now cannot be used any more.
  */
-static void zap_range_locked(struct dune_vm *vm, u64 start, u64 end)
+static noinline void flush_now(struct dune_vm *vm,
+			       const struct mmu_notifier_range *range,
+			       struct gather *gather,
+			       enum inval_pending pending, u64 gen)
 {
-	bool hit = false;
-	u32 slot;
-
-	vm_count(vm, DUNE_VM_notifier_calls, 1);
-	if (end - start <= SLOT_SIZE) {
-		hit = zap_and_flush_locked(vm, start, end);
-	} else {
-		for (slot = 0; slot < slots_nr(&vm->slots); slot++) {
-			u64 base = slots_region_base(&vm->slots, slot);
-
-			if (base >= end || base + SLOT_SIZE <= start)
-				continue;
-			hit |= zap_and_flush_locked(vm, max(start, base),
-						    min(end, base + SLOT_SIZE));
-			spin_unlock(&vm->ept_lock);
-			cpu_relax();
-			spin_lock(&vm->ept_lock);
-		}
+	if (pending == INVAL_UNKNOWN || gather_needs_flush(gather)) {
+		ept_flush(vm, gather);
+		return;
 	}
-	if (hit)
-		vm_count(vm, DUNE_VM_notifier_hits, 1);
+	ept_count_removed(vm, gather);
+	/*
+	 * Whoever clears Linux' entry of a page flushes before that is freed,
+	 * this thread or the one that deferred.
+	 */
+	if (pending == INVAL_DEFERRED && !ride_is_sure(range))
+		ept_flush_settle(vm, range->start, range->end, gen,
+				 DUNE_VM_settled);
 }
 
-/* One interval that covers all active ranges; exact while there is one. */
-static void cover_locked(struct dune_vm *vm, u64 start, u64 end)
+/* Is a flush due, and will Linux see to it when it is done? */
+static inline bool may_defer(const struct mmu_notifier_range *range,
+			     const struct gather *gather,
+			     enum inval_pending pending)
 {
-	if (vm->inv_active++) {
-		start = min(start, vm->inv_start);
-		end = max(end, vm->inv_end);
+	return (pending == INVAL_UNKNOWN || gather_needs_flush(gather)) &&
+	       !gather->tables && ride_is_sure(range);
+}
+
+/* True: nothing was removed, and what is absent is not in use. */
+static inline bool nothing_to_flush(struct dune_vm *vm,
+				    const struct gather *gather,
+				    enum inval_pending pending)
+{
+	if (!gather_is_empty(gather))
+		vm_count(vm, DUNE_VM_notifier_hits, 1);
+	else if (pending == INVAL_UNKNOWN)
+		vm_count(vm, DUNE_VM_raced, 1);
+	else
+		return pending == INVAL_NOTHING;
+	return false;
+}
+
+static noinline void start_wide(struct dune_vm *vm,
+				const struct mmu_notifier_range *range)
+{
+	enum inval_pending pending;
+	struct gather gather = GATHER_INIT;
+	u64 gen = 0;
+
+	inval_begin_wide(&vm->inval, range->start, range->end);
+	for_each_slot(vm, range->start, range->end, zap_slot, &gather);
+	pending = inval_pending_wide(&vm->inval, range->start, range->end, &gen);
+	if (nothing_to_flush(vm, &gather, pending))
+		return;
+	if (!may_defer(range, &gather, pending)) {
+		flush_now(vm, range, &gather, pending, gen);
+		return;
 	}
-	vm->inv_start = start;
-	vm->inv_end = end;
+	shootdown_defer(&vm->sd, &vm->inval, range->start, range->end, &gather);
+	vm_count(vm, DUNE_VM_deferred, 1);
+	ept_count_removed(vm, &gather);
+}
+
+/* The frequent case: a range in one region. */
+static inline void start_small(struct dune_vm *vm,
+			       const struct mmu_notifier_range *range)
+{
+	u64 start = range->start, end = range->end, gen = 0;
+	struct inval_bucket *bucket = inval_bucket(&vm->inval, start);
+	enum inval_pending pending;
+	struct gather gather = GATHER_INIT;
+	u32 slot;
+
+	inval_mark(bucket);
+	/* Never used: nothing was ever there for anyone to remove. */
+	if (slots_find(&vm->slots, start >> DUNE_SLOT_SHIFT, &slot))
+		return;
+	ept_zap_slot_small(vm, slot, start, end, &gather);
+	pending = inval_pending_one(&vm->inval, bucket, &gen);
+	if (nothing_to_flush(vm, &gather, pending))
+		return;
+	if (!may_defer(range, &gather, pending)) {
+		flush_now(vm, range, &gather, pending, gen);
+		return;
+	}
+	shootdown_defer_one(&vm->sd, bucket, &gather);
+	vm_count(vm, DUNE_VM_deferred, 1);
+	ept_count_removed(vm, &gather);
 }
 
 static int range_start(struct mmu_notifier *mn,
@@ -118,51 +156,81 @@ static int range_start(struct mmu_notifier *mn,
 {
 	struct dune_vm *vm = to_vm(mn);
 
-	spin_lock(&vm->ept_lock);
-	cover_locked(vm, range->start, range->end);
-	zap_range_locked(vm, range->start, range->end);
-	spin_unlock(&vm->ept_lock);
+	vm_count(vm, DUNE_VM_notifier_calls, 1);
+	if (likely(inval_is_small(range->start, range->end)))
+		start_small(vm, range);
+	else
+		start_wide(vm, range);
 	return 0;
 }
 
 static void range_end(struct mmu_notifier *mn,
 		      const struct mmu_notifier_range *range)
 {
-	struct dune_vm *vm = to_vm(mn);
+	inval_end(&to_vm(mn)->inval, range->start, range->end);
+}
 
-	spin_lock(&vm->ept_lock);
-	/* [SEQ-2] Release: pairs with the acquire of [SEQ-1]. */
-	smp_store_release(&vm->inv_seq, vm->inv_seq + 1);
-	WARN_ON_ONCE(!vm->inv_active);
-	vm->inv_active--;
-	spin_unlock(&vm->ept_lock);
+/* Apart, so that after_flush() saves no registers when there is nothing. */
+static noinline void check_flushed(struct dune_vm *vm, u64 start, u64 end,
+				   u64 gen)
+{
+	if (likely(shootdown_progress(&vm->sd, gen) == SD_OVER))
+		inval_deferred_done(&vm->inval, start, end, gen);
+	else
+		ept_flush_settle(vm, start, end, gen, DUNE_VM_stragglers);
+}
+
+/*
+ * Linux has flushed its TLBs, or is about to free what it has not: who is
+ * still in a guest run that began before? Expected: nobody.
+ */
+static void after_flush(struct mmu_notifier *mn, struct mm_struct *mm,
+			unsigned long start, unsigned long end)
+{
+	struct dune_vm *vm = NOTIFIER_IS_APART ?
+		container_of(mn, struct dune_vm, secondary) : to_vm(mn);
+	u64 gen;
+
+	if (start >= end)
+		return;
+	gen = inval_deferred(&vm->inval, start, end);
+	if (gen)
+		check_flushed(vm, start, end, gen);
 }
 
 /* The address space ends: nothing of it may stay reachable. */
 static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct dune_vm *vm = to_vm(mn);
+	struct gather gather = GATHER_INIT;
 
-	spin_lock(&vm->ept_lock);
-	zap_range_locked(vm, 0, ~0ull);
-	spin_unlock(&vm->ept_lock);
+	inval_begin(&vm->inval, 0, ~0ull);
+	pt_zap(&vm->ept, 0, ~0ull, &gather);
+	ept_flush(vm, &gather);
+	inval_end(&vm->inval, 0, ~0ull);
 }
 
-static u64 age_slot(struct dune_vm *vm, u64 gpa, u64 gpa_end, void *mode)
+struct age {
+	enum pt_age_mode mode;
+	int young;
+};
+
+static void age_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end, void *arg)
 {
-	return pt_age(&vm->ept, gpa, gpa_end, *(enum pt_age_mode *)mode);
+	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT, mask = DUNE_SLOT_BYTES - 1;
+	struct age *age = arg;
+
+	age->young |= pt_age(&vm->ept, gpa + (start & mask),
+			     gpa + ((end - 1) & mask) + 1, age->mode);
 }
 
 static int age(struct mmu_notifier *mn, u64 start, u64 end,
 	       enum pt_age_mode mode)
 {
-	struct dune_vm *vm = to_vm(mn);
-	u64 young;
+	struct age age = { .mode = mode };
 
-	spin_lock(&vm->ept_lock);
-	young = for_each_slot(vm, start, end, age_slot, &mode);
-	spin_unlock(&vm->ept_lock);
-	return young != 0;
+	for_each_slot(to_vm(mn), start, end, age_slot, &age);
+	return age.young;
 }
 
 /*
@@ -189,15 +257,31 @@ static const struct mmu_notifier_ops ops = {
 	.clear_flush_young = clear_young,
 	.clear_young = clear_young,
 	.test_young = test_young,
+	NOTIFIER_ALSO(after_flush)
+};
+
+static const struct mmu_notifier_ops secondary_ops = {
+	NOTIFIER_APART(after_flush)
 };
 
 int ept_notifier_register(struct dune_vm *vm)
 {
+	int err;
+
 	vm->notifier.ops = &ops;
-	return mmu_notifier_register(&vm->notifier, vm->mm);
+	vm->secondary.ops = &secondary_ops;
+	err = mmu_notifier_register(&vm->notifier, vm->mm);
+	if (err || !NOTIFIER_IS_APART)
+		return err;
+	err = mmu_notifier_register(&vm->secondary, vm->mm);
+	if (err)
+		mmu_notifier_unregister(&vm->notifier, vm->mm);
+	return err;
 }
 
 void ept_notifier_unregister(struct dune_vm *vm)
 {
+	if (NOTIFIER_IS_APART)
+		mmu_notifier_unregister(&vm->secondary, vm->mm);
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 }

@@ -1,38 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The acting half of EPT shootdown: finds the vm's vCPUs and interrupts their
- * CPUs. What must happen in which order is decided in smp/shootdown.c.
- */
+/* See flush.h; and the acting half of shootdown: interrupting CPUs. */
 #include <linux/cpumask.h>
+#include <linux/preempt.h>
 #include <linux/smp.h>
 
 #include "flush.h"
-#include "vcpu.h"
-
-struct flush {
-	struct sd_targets targets;
-	struct dune_vm *vm;
-	struct cpumask *cpus;
-};
 
 /* Used with preemption off, so one per CPU is enough. */
-static DEFINE_PER_CPU(struct cpumask, flush_cpus);
+static DEFINE_PER_CPU(struct cpumask, kick_mask);
 
-static struct sd_vcpu *next_vcpu(struct sd_targets *t, struct sd_vcpu *prev)
+plat_cpumask_t *plat_kick_mask(void)
 {
-	struct dune_vm *vm = container_of(t, struct flush, targets)->vm;
-	struct list_head *pos = &vm->vcpus;
-
-	if (prev)
-		pos = &container_of(prev, struct dune_vcpu, sd)->in_vm;
-	pos = rcu_dereference(list_next_rcu(pos));
-	return pos == &vm->vcpus ? NULL :
-	       &list_entry(pos, struct dune_vcpu, in_vm)->sd;
-}
-
-static void add_cpu(struct sd_targets *t, s32 cpu)
-{
-	cpumask_set_cpu(cpu, container_of(t, struct flush, targets)->cpus);
+	return this_cpu_ptr(&kick_mask);
 }
 
 /* Being interrupted is the whole point: it ended the guest run. */
@@ -40,45 +19,60 @@ static void left_guest(void *unused)
 {
 }
 
-static void kick(struct sd_targets *t)
+void plat_kick(const plat_cpumask_t *mask)
 {
-	struct flush *f = container_of(t, struct flush, targets);
-
-	smp_call_function_many(f->cpus, left_guest, NULL, true);
+	smp_call_function_many(mask, left_guest, NULL, true);
 }
 
-void ept_publish_counts_locked(struct dune_vm *vm)
+void ept_flush(struct dune_vm *vm, struct gather *gather)
 {
-	const struct pt_counts *c = &vm->ept.counts;
-	u64 *counters = vm->page->counters;
+	unsigned int kicks;
 
-	lockdep_assert_held(&vm->ept_lock);
-	WRITE_ONCE(counters[DUNE_VM_ept_tables], c->tables);
-	WRITE_ONCE(counters[DUNE_VM_ept_4k], c->leaves[1]);
-	WRITE_ONCE(counters[DUNE_VM_ept_2m], c->leaves[2]);
-	WRITE_ONCE(counters[DUNE_VM_ept_1g], c->leaves[3]);
-	WRITE_ONCE(counters[DUNE_VM_ept_installed], c->installed);
-	WRITE_ONCE(counters[DUNE_VM_ept_removed], c->removed);
-	WRITE_ONCE(counters[DUNE_VM_ept_upgraded], c->upgraded);
-	WRITE_ONCE(counters[DUNE_VM_flushes], vm->sd.flushes);
-	WRITE_ONCE(counters[DUNE_VM_kicks], vm->sd.kicks);
-}
-
-void ept_flush_locked(struct dune_vm *vm, struct gather *gather)
-{
-	struct flush flush = {
-		.targets = { next_vcpu, add_cpu, kick },
-		.vm = vm,
-	};
-
-	lockdep_assert_held(&vm->ept_lock);
-	if (gather_needs_flush(gather)) {
-		flush.cpus = this_cpu_ptr(&flush_cpus);
-		cpumask_clear(flush.cpus);
-		rcu_read_lock();
-		shootdown_run(&vm->sd, &flush.targets, gather);
-		rcu_read_unlock();
-	}
-	ept_publish_counts_locked(vm);
+	preempt_disable();
+	kicks = shootdown_run(&vm->sd, gather);
+	preempt_enable();
+	vm_count(vm, DUNE_VM_flushes, 1);
+	if (kicks)
+		vm_count(vm, DUNE_VM_kicks, kicks);
+	ept_count_removed(vm, gather);
 	gather_release(gather);
+}
+
+void ept_flush_settle(struct dune_vm *vm, u64 start, u64 end, u64 gen,
+		      enum dune_vm_counter c)
+{
+	unsigned int kicks;
+
+	preempt_disable();
+	kicks = shootdown_settle(&vm->sd, gen);
+	preempt_enable();
+	inval_deferred_done(&vm->inval, start, end, gen);
+	if (!kicks)
+		return;
+	vm_count(vm, DUNE_VM_kicks, kicks);
+	vm_count(vm, c, kicks);
+}
+
+void ept_make_room(struct dune_vm *vm, u64 start, u64 end)
+{
+	struct gather gather = GATHER_INIT;
+	u32 slot;
+
+	if (slots_find(&vm->slots, start >> DUNE_SLOT_SHIFT, &slot))
+		return;
+	inval_begin(&vm->inval, start, end);
+	ept_zap_slot(vm, slot, start, end, &gather);
+	ept_flush(vm, &gather);
+	inval_end(&vm->inval, start, end);
+}
+
+/* Marks all of the address space: the leaf may be in any bucket. */
+void ept_zap_whole_slot(struct dune_vm *vm, u64 gpa)
+{
+	struct gather gather = GATHER_INIT;
+
+	inval_begin(&vm->inval, 0, ~0ull);
+	pt_zap(&vm->ept, gpa, gpa + DUNE_SLOT_BYTES, &gather);
+	ept_flush(vm, &gather);
+	inval_end(&vm->inval, 0, ~0ull);
 }

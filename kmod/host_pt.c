@@ -11,67 +11,84 @@
 
 #include "host_pt.h"
 
-static int fill(struct pt_leaf *leaf, unsigned int level, u64 pfn, u64 flags)
+/* Any cache type but that of index 0 in Linux' PAT, which is write-back. */
+#define CACHE_BITS_4K		(_PAGE_PWT | _PAGE_PCD | _PAGE_PAT)
+#define CACHE_BITS_LARGE	(_PAGE_PWT | _PAGE_PCD | _PAGE_PAT_LARGE)
+
+/*
+ * What is no RAM, or not mapped write-back by Linux, is not cached here (the
+ * guest's own PAT may still combine writes). A page that is not special has a
+ * struct page: it is RAM.
+ */
+static enum pt_memtype memtype(u64 entry, u64 pa, u64 cache_bits)
 {
-	u64 cache = _PAGE_PWT | _PAGE_PCD |
-		    (level > 1 ? _PAGE_PAT_LARGE : _PAGE_PAT);
+	if (entry & cache_bits)
+		return PT_MEM_UC;
+	if (!(entry & _PAGE_SPECIAL) || pfn_valid(pa >> PAGE_SHIFT))
+		return PT_MEM_WB;
+	return PT_MEM_UC;
+}
+
+static int fill(struct pt_leaf *leaf, unsigned int level, u64 entry,
+		u64 cache_bits)
+{
+	u64 present = _PAGE_PRESENT | _PAGE_USER;
+	u64 writable = _PAGE_RW | _PAGE_DIRTY;
 
 	/* _PAGE_PRESENT itself: PROT_NONE and NUMA hints are "present" too. */
-	if (!(flags & _PAGE_PRESENT) || !(flags & _PAGE_USER))
+	if ((entry & present) != present)
 		return -ENOENT;
 	leaf->level = level;
-	leaf->pa = (pfn << PAGE_SHIFT) & ~(pt_level_size(level) - 1);
-	leaf->rights = PT_R | (flags & _PAGE_NX ? 0 : PT_X);
+	leaf->pa = entry & PTE_PFN_MASK & ~(pt_level_size(level) - 1);
+	leaf->rights = PT_R | (entry & _PAGE_NX ? 0 : PT_X);
 	/*
 	 * The guest's writes set no dirty bit that Linux reads, so writing is
 	 * for leaves that Linux has as dirty already. Whatever cleans one
 	 * calls the notifier, and our copy is gone.
 	 */
-	if ((flags & _PAGE_RW) && (flags & _PAGE_DIRTY))
+	if ((entry & writable) == writable)
 		leaf->rights |= PT_W;
-	/*
-	 * Index 0 of Linux' PAT is write-back: any other, and what is no RAM,
-	 * is not cached here (the guest's own PAT may still combine writes).
-	 */
-	leaf->memtype = pfn_valid(pfn) && !(flags & cache) ? PT_MEM_WB :
-							     PT_MEM_UC;
+	leaf->memtype = memtype(entry, leaf->pa, cache_bits);
 	return 0;
 }
 
+/*
+ * Entries as the CPU reads them: VMX and a paravirtualised page table do not
+ * go together.
+ */
 static int walk(struct mm_struct *mm, unsigned long hva, struct pt_leaf *leaf)
 {
-	pgd_t pgd = READ_ONCE(*pgd_offset(mm, hva));
-	p4d_t p4d;
-	pud_t pud;
-	pmd_t pmd;
-	pte_t pte;
+	u64 entry = native_pgd_val(READ_ONCE(*pgd_offset(mm, hva)));
 
-	if (pgd_none(pgd) || pgd_bad(pgd))
+	if (pgtable_l5_enabled()) {
+		if (!(entry & _PAGE_PRESENT))
+			return -ENOENT;
+		entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))
+				  [p4d_index(hva)]);
+	}
+	if (!(entry & _PAGE_PRESENT))
 		return -ENOENT;
-	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
-	if (p4d_none(p4d) || !p4d_present(p4d))
+	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pud_index(hva)]);
+	if (!(entry & _PAGE_PRESENT))
 		return -ENOENT;
-	pud = READ_ONCE(*pud_offset(&p4d, hva));
-	if (pud_none(pud) || !pud_present(pud))
+	if (unlikely(entry & _PAGE_PSE))
+		return fill(leaf, 3, entry, CACHE_BITS_LARGE);
+	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pmd_index(hva)]);
+	if (entry & _PAGE_PSE)
+		return fill(leaf, 2, entry, CACHE_BITS_LARGE);
+	if (!(entry & _PAGE_PRESENT))
 		return -ENOENT;
-	if (pud_leaf(pud))
-		return fill(leaf, 3, pud_pfn(pud), pud_flags(pud));
-	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (pmd_none(pmd) || !pmd_present(pmd))
-		return -ENOENT;
-	if (pmd_leaf(pmd))
-		return fill(leaf, 2, pmd_pfn(pmd), pmd_flags(pmd));
-	pte = READ_ONCE(*pte_offset_kernel(&pmd, hva));
-	return fill(leaf, 1, pte_pfn(pte), pte_flags(pte));
+	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pte_index(hva)]);
+	return fill(leaf, 1, entry, CACHE_BITS_4K);
 }
 
 int host_pt_leaf(struct mm_struct *mm, unsigned long hva, struct pt_leaf *leaf)
 {
-	unsigned long flags;
 	int err;
 
-	local_irq_save(flags);
+	lockdep_assert_irqs_enabled();
+	local_irq_disable();
 	err = walk(mm, hva, leaf);
-	local_irq_restore(flags);
+	local_irq_enable();
 	return err;
 }

@@ -11,7 +11,8 @@
  * leaf's first byte), rights and memory type. PT_W only where the leaf is
  * marked dirty as well. 0, or -ENOENT when nothing that
  * user space may access is present. Takes no lock and no reference: the answer
- * is worth something only under the notifier sequence protocol. Any context.
+ * is worth something only with a snapshot of the invalidations (smp/inval.h).
+ * Interrupts on.
  */
 int host_pt_leaf(struct mm_struct *mm, unsigned long hva, struct pt_leaf *leaf);
 

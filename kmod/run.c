@@ -31,21 +31,23 @@ bool vcpu_host_work_pending(void)
 static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 {
 	struct dune_vm *vm = vcpu->vm;
-	u64 *seen = this_cpu_ptr(vm->seen);
+	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
 	u64 gen;
 
 	/* The guest's FPU state is the thread's. */
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	gen = sd_enter(&vm->sd, &vcpu->sd, smp_processor_id(), seen);
+	gen = sd_enter(&vm->sd, sd);
 	if (gen) {
 		vmx_flush_ept(vcpu->vmx.eptp);
-		sd_flushed(seen, gen);
+		sd_flushed(sd, gen);
 		vcpu_count(vcpu, DUNE_VCPU_invept);
 	}
+	sd_entered(sd);
 	guest_time_begin();
 	vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
-	sd_exit(&vcpu->sd);
+	if (sd_exit(sd) == SD_END_KICKED)
+		vcpu_count(vcpu, DUNE_VCPU_kicked);
 
 	/* The host interrupt that ended the run is taken here. */
 	local_irq_enable();
@@ -198,7 +200,6 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	sync_fs_base_out(vcpu);
 out:
 	vcpu_put(vcpu);
-	WRITE_ONCE(vcpu->page->counters[DUNE_VCPU_kicked], vcpu->sd.kicked);
 
 	/* VCPU_LEFT: this is the thread's rax in plain Linux mode. */
 	return kind == VCPU_LEFT ? current_pt_regs()->ax : kind;

@@ -68,21 +68,6 @@ static int alloc_slot(struct slots *s, u32 region, u32 *slot)
 	return 0;
 }
 
-int slots_find(const struct slots *s, u64 region, u32 *slot)
-{
-	const u32 *page;
-	u32 entry;
-
-	if (region >= DUNE_NR_REGIONS)
-		return -ENOENT;
-	page = smp_load_acquire(&s->forward[region / SLOTS_PER_PAGE]);
-	entry = page ? READ_ONCE(page[region % SLOTS_PER_PAGE]) : 0;
-	if (!(entry & DUNE_SLOT_VALID))
-		return -ENOENT;
-	*slot = entry & ~DUNE_SLOT_VALID;
-	return 0;
-}
-
 int slots_get(struct slots *s, u64 hva, u64 *gpa)
 {
 	u64 region = hva >> DUNE_SLOT_SHIFT;

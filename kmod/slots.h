@@ -33,7 +33,21 @@ void slots_destroy(struct slots *s);
 /* GPA of hva, allocating its slot; 0, -EINVAL, -ENOSPC, -ENOMEM. May sleep. */
 int slots_get(struct slots *s, u64 hva, u64 *gpa);
 /* Slot of a 1 GiB region (address >> DUNE_SLOT_SHIFT); 0 or -ENOENT. Any context. */
-int slots_find(const struct slots *s, u64 region, u32 *slot);
+static inline int slots_find(const struct slots *s, u64 region, u32 *slot)
+{
+	const u32 *page;
+	u32 entry;
+
+	if (region >= DUNE_NR_REGIONS)
+		return -ENOENT;
+	page = smp_load_acquire(&s->forward[region / SLOTS_PER_PAGE]);
+	entry = page ? READ_ONCE(page[region % SLOTS_PER_PAGE]) : 0;
+	if (!(entry & DUNE_SLOT_VALID))
+		return -ENOENT;
+	*slot = entry & ~DUNE_SLOT_VALID;
+	return 0;
+}
+
 /* HVA of gpa; 0 or -ENOENT. Any context. */
 int slots_hva(const struct slots *s, u64 gpa, u64 *hva);
 /* Region of a slot in use, for iterating 0..nr-1. Any context. */

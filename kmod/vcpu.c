@@ -16,14 +16,11 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 	if (vcpu->retired)
 		return;
 	vcpu->retired = true;
-	spin_lock(&vm->vcpu_lock);
-	list_del_rcu(&vcpu->in_vm);
-	spin_unlock(&vm->vcpu_lock);
 	residency_clear(&vcpu->vmx);
 	vmx_vcpu_destroy(&vcpu->vmx);
 	pt_cache_drain(&vcpu->tables);
 	atomic_dec(&vm->nr_vcpus);
-	vm_count(vm, DUNE_VM_vcpus, -1);
+	vm_count_live(vm, DUNE_VM_vcpus, -1);
 }
 
 static void retire_work(struct work_struct *work)
@@ -39,8 +36,7 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 	vcpu_retire(vcpu);
 	put_pid(vcpu->owner);
 	free_page((unsigned long)vcpu->page);
-	/* A flusher may still look at the shootdown line. */
-	kfree_rcu(vcpu, rcu);
+	kfree(vcpu);
 	vm_put(vm);
 }
 
@@ -106,13 +102,14 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
 	if (err)
 		goto err_page;
-	sd_vcpu_init(&vcpu->sd);
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);
+	vcpu->map.inval = &vm->inval;
+	vcpu->map.cache = &vcpu->tables;
 	INIT_WORK(&vcpu->retire, retire_work);
-	vm_count(vm, DUNE_VM_vcpus, 1);
-	vm_count(vm, DUNE_VM_vcpus_created, 1);
+	vm_count_live(vm, DUNE_VM_vcpus, 1);
+	vm_count_live(vm, DUNE_VM_vcpus_created, 1);
 	return vcpu;
 
 err_page:
@@ -136,10 +133,6 @@ int vcpu_create_fd(struct dune_vm *vm)
 		atomic_dec(&vm->nr_vcpus);
 		return PTR_ERR(vcpu);
 	}
-	/* Listed before the fd exists: from then on it may enter the guest. */
-	spin_lock(&vm->vcpu_lock);
-	list_add_tail_rcu(&vcpu->in_vm, &vm->vcpus);
-	spin_unlock(&vm->vcpu_lock);
 	thread_exit_watch(vcpu);
 
 	fd = anon_inode_getfd("[dune-vcpu]", &vcpu_fops, vcpu,

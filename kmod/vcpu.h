@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * struct dune_vcpu: one per thread that enters Dune mode, behind a fd of its
- * own. Only its owner runs it; flushers read only the shootdown line.
+ * own. Only its owner runs it; flushers know CPUs, not vCPUs.
  *
  * Lifetime: VMCS, VPID and table pages go when the owner exits or the fd is
  * closed, whichever is first (vcpu_retire()); the object goes with the fd.
  * DUNE_RUN holds the file and runs on the owner, so both find the vCPU idle.
- * RCU delays the memory, because flushers iterate the vm's list without a
- * lock.
  */
 #ifndef KMOD_VCPU_H
 #define KMOD_VCPU_H
 
 #include <linux/pid.h>
 #include <linux/preempt.h>
-#include <linux/rculist.h>
 #include <linux/workqueue.h>
 
 #include "vm.h"
@@ -28,13 +25,9 @@ enum vcpu_phase {
 };
 
 struct dune_vcpu {
-	struct sd_vcpu sd;		/* a line of its own, read by flushers */
-
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
-	struct list_head in_vm;		/* vm->vcpu_lock; RCU readers */
-	struct rcu_head rcu;
 	struct hlist_node by_owner;	/* thread_exit_linux.c */
 	struct work_struct retire;	/* queued by the owner's exit */
 	bool retired;			/* release and retire work only */
@@ -43,6 +36,7 @@ struct dune_vcpu {
 	struct vmx_vcpu vmx;
 	struct preempt_notifier preempt;
 	struct pt_cache tables;		/* for EPT faults */
+	struct pt_map_op map;		/* the current one; its out fields are 0 between */
 	enum vcpu_phase phase;
 	bool initialised;		/* the VMCS has been filled once */
 };

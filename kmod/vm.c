@@ -29,29 +29,44 @@ static const struct pt_geometry *ept_geometry(void)
 	return vmx_api_caps() & DUNE_CAP_EPT_AD ? &pt_ept_ad : &pt_ept_plain;
 }
 
+void vm_sync_counters(struct dune_vm *vm)
+{
+	unsigned int i;
+	int cpu;
+	u64 sum;
+
+	for (i = DUNE_VM_FIRST_PER_CPU; i < DUNE_NR_VM_COUNTERS; i++) {
+		sum = 0;
+		for_each_possible_cpu(cpu)
+			sum += READ_ONCE(per_cpu_ptr(vm->counts, cpu)->value[i]);
+		WRITE_ONCE(vm->page->counters[i], sum);
+	}
+}
+
 static int vm_init(struct dune_vm *vm)
 {
 	int err;
 
 	kref_init(&vm->ref);
-	spin_lock_init(&vm->ept_lock);
-	spin_lock_init(&vm->vcpu_lock);
-	INIT_LIST_HEAD(&vm->vcpus);
 	slots_init(&vm->slots);
-	sd_vm_init(&vm->sd);
 	vm->mm = current->mm;
 
 	vm->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vm->page)
 		return -ENOMEM;
-	vm->seen = alloc_percpu_gfp(u64, GFP_KERNEL_ACCOUNT);
-	if (!vm->seen) {
-		err = -ENOMEM;
+	err = -ENOMEM;
+	vm->counts = alloc_percpu_gfp(struct vm_counts, GFP_KERNEL_ACCOUNT);
+	if (!vm->counts)
 		goto err_page;
-	}
+	vm->sd_cpu = alloc_percpu_gfp(struct sd_cpu, GFP_KERNEL_ACCOUNT);
+	if (!vm->sd_cpu)
+		goto err_counts;
 	err = pt_init(&vm->ept, ept_geometry());
 	if (err)
-		goto err_seen;
+		goto err_sd;
+	vm_count(vm, DUNE_VM_ept_tables, 1);
+	sd_vm_init(&vm->sd, pt_root_pa(&vm->ept), mm_cpumask(vm->mm),
+		   vm->sd_cpu);
 	err = power_get();
 	if (err)
 		goto err_ept;
@@ -66,8 +81,10 @@ err_power:
 	power_put();
 err_ept:
 	pt_destroy(&vm->ept);
-err_seen:
-	free_percpu(vm->seen);
+err_sd:
+	free_percpu(vm->sd_cpu);
+err_counts:
+	free_percpu(vm->counts);
 err_page:
 	free_page((unsigned long)vm->page);
 	return err;
@@ -110,7 +127,7 @@ static void vm_release(struct kref *ref)
 {
 	struct dune_vm *vm = container_of(ref, struct dune_vm, ref);
 
-	WARN_ON(!list_empty(&vm->vcpus));
+	WARN_ON(atomic_read(&vm->nr_vcpus));
 	ept_notifier_unregister(vm);
 	mutex_lock(&vms_lock);
 	list_del(&vm->all);
@@ -123,7 +140,8 @@ static void vm_release(struct kref *ref)
 	pt_destroy(&vm->ept);
 	slots_destroy(&vm->slots);
 	power_put();
-	free_percpu(vm->seen);
+	free_percpu(vm->sd_cpu);
+	free_percpu(vm->counts);
 	free_page((unsigned long)vm->page);
 	mmdrop(vm->mm);
 	kfree(vm);

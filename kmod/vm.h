@@ -1,57 +1,53 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * struct dune_vm: one per mm. Holds what its vCPUs share: the EPT, the slot
- * table, the list of vCPUs.
+ * table, the generation of the EPT's flushes.
  *
  * Lifetime: one reference per vm fd and per vCPU. The last put unregisters
  * the mmu notifier and frees the EPT. Created complete, published last.
  *
- * Legend: (i) constant after creation  [e] ept_lock  [l] vcpu_lock to write,
- *         RCU to read  [a] atomic
+ * Legend: (i) constant after creation  [p] protocol of smp/  [a] atomic
+ *         [c] per CPU
  *
- * Lock cards
- *   ept_lock   spinlock. Protects the EPT's entries and counts, the notifier
- *              sequence. Held over a shootdown, so that whoever finds an entry
- *              gone knows that its flush is over. Process context, irqs on;
- *              inside mmap_lock and the mm's page-table and rmap locks.
- *   vcpu_lock  spinlock. Protects vcpus. Process context. Inside nothing.
- *   vms_lock   mutex (vm.c). Protects the list of all vms: one per mm.
- *              Outside mmap_lock (mmu_notifier_register).
+ * There is no lock of the vm: the EPT's tables have one each (smp/pt_table.h).
+ * Lock card: vms_lock, mutex (vm.c). Protects the list of all vms: one per mm.
+ * Outside mmap_lock (mmu_notifier_register).
  */
 #ifndef KMOD_VM_H
 #define KMOD_VM_H
 
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
-#include <linux/spinlock.h>
+#include <linux/percpu.h>
 #include <uapi/dune.h>
 
 #include "gather.h"
+#include "inval.h"
 #include "pt.h"
 #include "shootdown.h"
 #include "slots.h"
 
 #define DUNE_MAX_VCPUS	4096
 
+struct vm_counts {
+	u64 value[DUNE_NR_VM_COUNTERS];
+};
+
 struct dune_vm {
 	struct kref ref;		/* [a] */
 	struct mm_struct *mm;		/* (i) grabbed (mm_count), not got */
 	struct list_head all;		/* vms_lock */
 	struct dune_vm_page *page;	/* (i) counters, shared with user space */
+	struct vm_counts __percpu *counts; /* [c] */
 	struct slots slots;		/* own lock */
-
-	spinlock_t ept_lock;
-	struct pt ept;			/* [e] writers; RCU walkers */
-	unsigned long inv_seq;		/* [e] invalidations completed */
-	unsigned int inv_active;	/* [e] invalidations between start and end */
-	u64 inv_start, inv_end;		/* [e] what they cover, while active */
-	struct mmu_notifier notifier;
-	struct sd_vm sd;		/* gen: [e] to write, fences to read */
-	u64 __percpu *seen;		/* generation each CPU has flushed to */
-
-	spinlock_t vcpu_lock;
-	struct list_head vcpus;		/* [l] */
+	struct mmu_notifier notifier;	/* (i) start, end, age, release */
+	struct mmu_notifier secondary;	/* (i) after Linux' TLB flushes */
 	atomic_t nr_vcpus;		/* [a] */
+
+	struct pt ept;			/* [p] */
+	struct sd_cpu __percpu *sd_cpu;	/* [p] (i) one line a CPU */
+	struct sd_vm sd ____cacheline_aligned; /* [p] */
+	struct inval inval;		/* [p] */
 };
 
 /* A new vm for current->mm. ERR_PTR: -EBUSY it has one, -ENOMEM, ... */
@@ -60,10 +56,21 @@ struct dune_vm *vm_get(struct dune_vm *vm);
 /* May sleep. */
 void vm_put(struct dune_vm *vm);
 
+/* A counter that user space reads after DUNE_SYNC_COUNTERS. Any context. */
 static inline void vm_count(struct dune_vm *vm, enum dune_vm_counter c, s64 n)
+{
+	this_cpu_add(vm->counts->value[c], n);
+}
+
+/* One of those before DUNE_VM_FIRST_PER_CPU. */
+static inline void vm_count_live(struct dune_vm *vm, enum dune_vm_counter c,
+				 s64 n)
 {
 	atomic64_add(n, (atomic64_t *)&vm->page->counters[c]);
 }
+
+/* Sums up what is counted per CPU. Process context. */
+void vm_sync_counters(struct dune_vm *vm);
 
 /* ept_notifier.c; both may sleep. */
 int ept_notifier_register(struct dune_vm *vm);

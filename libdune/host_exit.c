@@ -120,8 +120,10 @@ static bool allowed(const struct dune_exit *exit)
  */
 static bool hopeless(struct dune_thread *t, bool again, bool ok)
 {
-	uint64_t changes = dune_vm.page->counters[DUNE_VM_notifier_calls];
+	uint64_t changes;
 
+	raw_syscall4(SYS_ioctl, dune_vm.fd, DUNE_SYNC_COUNTERS, 0, 0);
+	changes = dune_vm.page->counters[DUNE_VM_notifier_calls];
 	if (again && ok && t->refused_changes == changes)
 		t->refused_times++;
 	else

@@ -2,6 +2,7 @@
 /* Counters: copied from the module's shared pages, named by the X-macros. */
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "internal.h"
 
@@ -20,6 +21,7 @@ int dune_stats(struct dune_stats *stats)
 	memset(stats, 0, sizeof(*stats));
 	if (!dune_alive())
 		return -EINVAL;
+	dune_syscall(SYS_ioctl, dune_vm.fd, DUNE_SYNC_COUNTERS, 0, 0, 0, 0);
 	copy(stats->vm, dune_vm.page->counters, dune_vm.nr_vm_counters);
 	if (t)
 		copy(stats->vcpu, t->page->counters, dune_vm.nr_vcpu_counters);

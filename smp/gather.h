@@ -2,7 +2,7 @@
 /*
  * What was unlinked from a page table and is not yet free: the only way from
  * "no longer reachable" to "released". Order, forced by the functions:
- * unlink (pt_map, pt_zap) -> shootdown over -> gather_release() -> RCU -> free.
+ * unlink (pt_zap) -> shootdown over -> gather_release() -> RCU -> free.
  * The MMU is no RCU reader: the shootdown covers it; a shootdown says nothing
  * of software walkers: the grace period covers them.
  *
@@ -11,27 +11,68 @@
 #ifndef SMP_GATHER_H
 #define SMP_GATHER_H
 
-#include "plat.h"
-
-enum gather_state { GATHER_OPEN, GATHER_FLUSHED };
+#include "pt_table.h"
 
 struct gather {
-	enum gather_state state;
-	u64 leaves;		/* leaves removed */
-	void *tables;		/* unlinked table pages, chained through plat */
-	u64 nr_tables;
+	bool unflushed;		/* a CPU may still use what was unlinked */
+	bool any;		/* something was unlinked */
+	u32 nr_tables;
+	u32 leaves[4];		/* leaves removed, by level; [0] unused */
+	struct pt_table *tables;	/* unlinked, chained */
 };
 
-void gather_init(struct gather *gather);
-/* True when a CPU may still use what was unlinked. */
-int gather_needs_flush(const struct gather *gather);
-/* For shootdown.c only: the flush is over. */
-void gather_flushed(struct gather *gather);
-/* Frees the tables after a grace period; warns when the flush was skipped. */
-void gather_release(struct gather *gather);
+#define GATHER_INIT	{ .unflushed = false }
 
-/* For pt.c only. */
-void gather_leaf(struct gather *gather);
-void gather_table(struct gather *gather, void *table);
+static inline void gather_init(struct gather *gather)
+{
+	*gather = (struct gather)GATHER_INIT;
+}
+
+/*
+ * True when a CPU may still use what was unlinked. A table without a single
+ * present leaf needs the flush too: CPUs cache upper entries apart from leaves
+ * and would go on walking the freed page.
+ */
+static inline bool gather_needs_flush(const struct gather *gather)
+{
+	return gather->unflushed;
+}
+
+static inline bool gather_is_empty(const struct gather *gather)
+{
+	return !gather->any;
+}
+
+static inline u32 gather_nr_leaves(const struct gather *gather)
+{
+	return gather->leaves[1] + gather->leaves[2] + gather->leaves[3];
+}
+
+/* For shootdown.c only: the flush is over, or someone else will finish it. */
+static inline void gather_flushed(struct gather *gather)
+{
+	gather->unflushed = false;
+}
+
+void gather_release_tables(struct gather *gather);
+
+/* Frees the tables after a grace period; warns when the flush was skipped. */
+static inline void gather_release(struct gather *gather)
+{
+	if (gather->tables || gather_needs_flush(gather))
+		gather_release_tables(gather);
+}
+
+/* For pt_zap.c only. What is added after a flush needs the next one. */
+enum gather_leaf { GATHER_LEAF_CACHED, GATHER_LEAF_NEVER_CACHED };
+static inline void gather_leaf(struct gather *gather, unsigned int level,
+			       enum gather_leaf how)
+{
+	gather->any = true;
+	gather->leaves[level]++;
+	if (how == GATHER_LEAF_CACHED)
+		gather->unflushed = true;
+}
+void gather_table(struct gather *gather, struct pt_table *table);
 
 #endif /* SMP_GATHER_H */

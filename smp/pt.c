@@ -1,48 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Page-table operations: install, upgrade, split, remove, age.
+ * Page-table engine: life of a table, and installing leaves.
  *
- * Invariants, under the caller's writer lock:
+ * Invariants:
  * - a present upper entry is a table or, at levels 3 and 2, a leaf;
- * - installed == removed + leaves now present;
- * - a table is reachable, or in one gather, or freed;
- * - a table goes when a larger leaf takes its place, when one pt_zap() covers
- *   all that it maps, present or not, or with pt_destroy(). Emptied piecemeal,
- *   it stays linked until one of these;
- * - an unlinked table changes no more, except for accessed and dirty bits, until
- *   its grace period is over: what it held was counted when it was unlinked.
- * Hardware sets accessed and dirty in live entries at any time, so these are
- * changed by atomic read-modify-write only.
+ * - a table is in a cache, or reachable, or in one gather, or freed;
+ * - a table page is linked into an absent entry by cmpxchg, without a lock; a
+ *   leaf is installed, upgraded or removed under its table's lock;
+ * - nothing is ever put into a dead table: its lock's holder sees dead, and
+ *   whoever links without the lock finds FROZEN.
+ *
+ * Install against invalidation (inval.h), both without a common lock:
+ *
+ *   fault (table lock held)              invalidation
+ *     entry = FROZEN                       bucket: active++
+ *     full fence            [IV-1]         full fence              [IV-2]
+ *     bucket changed? entry = 0            entry == 0: pass it
+ *     else entry = leaf                    else: lock, remove
+ *
+ * Either the fault sees the invalidation and gives up, or that finds the entry
+ * not absent, waits for the lock and removes the leaf. The same fence orders
+ * the tables that the fault linked on its way down.
  */
 #include "gather.h"
-#include "pt_walk.h"
+#include "pt_entry.h"
 
-/* Figures are read without the lock: keep each store whole. */
-static void count_add(u64 *count, u64 n)
+static void cache_push(struct pt_cache *cache, struct pt_table *table)
 {
-	plat_store(count, *count + n);
+	table->next = cache->tables;
+	cache->tables = table;
+	cache->nr++;
 }
 
-static void count_installed(struct pt *pt, unsigned int level)
+static struct pt_table *cache_pop(struct pt_cache *cache)
 {
-	count_add(&pt->counts.leaves[level], 1);
-	count_add(&pt->counts.installed, 1);
-}
+	struct pt_table *table = cache->tables;
 
-static void count_removed(struct pt *pt, unsigned int level)
-{
-	count_add(&pt->counts.leaves[level], -1ull);
-	count_add(&pt->counts.removed, 1);
+	cache->tables = table->next;
+	cache->nr--;
+	return table;
 }
 
 int pt_cache_fill(struct pt_cache *cache)
 {
 	while (cache->nr < PT_CACHE_MAX) {
-		void *page = plat_table_alloc();
+		struct pt_table *table = pt_table_alloc();
 
-		if (!page)
+		if (!table)
 			return -ENOMEM;
-		cache->page[cache->nr++] = page;
+		cache_push(cache, table);
 	}
 	return 0;
 }
@@ -50,74 +56,35 @@ int pt_cache_fill(struct pt_cache *cache)
 void pt_cache_drain(struct pt_cache *cache)
 {
 	while (cache->nr)
-		plat_table_free(cache->page[--cache->nr]);
+		pt_table_free(cache_pop(cache));
 }
 
 int pt_init(struct pt *pt, const struct pt_geometry *geom)
 {
-	*pt = (struct pt){ .geom = geom };
-	pt->root = plat_table_alloc();
+	*pt = (struct pt){ .geom = geom, .root = pt_table_alloc() };
 	if (!pt->root)
 		return -ENOMEM;
-	pt->counts.tables = 1;
+	pt->root->level = PT_LEVELS;
+	pt->root_pa = pt_table_pa(pt->root);
 	return 0;
 }
 
-u64 pt_root_pa(const struct pt *pt)
+static void destroy_table(const struct pt_geometry *geom, struct pt_table *table)
 {
-	return plat_pa(pt->root);
-}
+	for (unsigned int i = 0; table->level > 1 && i < PT_ENTRIES; i++) {
+		u64 value = table->entry[i];
 
-/*
- * Account for a table that is no longer reachable and for all below it. Leaves
- * the content alone: a walker may be in there. Nests at most PT_LEVELS deep.
- */
-static void remove_table(struct pt *pt, u64 *table, unsigned int level,
-			 struct gather *gather)
-{
-	for (unsigned int i = 0; i < PT_ENTRIES; i++) {
-		u64 value = plat_load(&table[i]);
-
-		if (pt_is_table(pt->geom, value, level)) {
-			remove_table(pt, pt_child(pt->geom, value), level - 1,
-				     gather);
-		} else if (pt_is_present(pt->geom, value)) {
-			count_removed(pt, level);
-			gather_leaf(gather);
-		}
+		if (pt_is_table(geom, value, table->level))
+			destroy_table(geom, pt_child_table(geom, value));
 	}
-	gather_table(gather, table);
-	count_add(&pt->counts.tables, -1ull);
+	pt_table_free(table);
 }
 
 void pt_destroy(struct pt *pt)
 {
-	struct gather gather;
-
-	if (!pt->root)
-		return;
-	gather_init(&gather);
-	remove_table(pt, pt->root, PT_LEVELS, &gather);
+	if (pt->root)
+		destroy_table(pt->geom, pt->root);
 	pt->root = NULL;
-	/* No CPU and no walker is left: neither flush nor grace period. */
-	while (gather.tables) {
-		void *table = gather.tables;
-
-		gather.tables = plat_table_next(table);
-		plat_table_free(table);
-	}
-}
-
-/* Account for what a live entry held; it was replaced in one exchange. */
-static void remove_entry(struct pt *pt, u64 old, unsigned int level,
-			 struct gather *gather)
-{
-	if (pt_is_table(pt->geom, old, level)) {
-		remove_table(pt, pt_child(pt->geom, old), level - 1, gather);
-		return;
-	}
-	count_removed(pt, level);
-	gather_leaf(gather);
 }
 
 /*
@@ -142,12 +109,12 @@ static bool leaf_at_level(const struct pt_leaf *leaf, u64 addr,
 static bool maps_same(const struct pt_geometry *geom, u64 value,
 		      unsigned int level, u64 addr, const struct pt_leaf *leaf)
 {
+	u64 history = geom->accessed_bit | geom->dirty_bit | geom->aged_bit;
 	struct pt_leaf same;
 
 	if (!leaf_at_level(leaf, addr, level, geom->rights(value), &same))
 		return false;
-	return ((geom->make_leaf(&same) ^ value) &
-		~(geom->accessed_bit | geom->dirty_bit)) == 0;
+	return ((geom->make_leaf(&same) ^ value) & ~history) == 0;
 }
 
 static bool has_rights(const struct pt_geometry *geom, u64 value,
@@ -156,130 +123,184 @@ static bool has_rights(const struct pt_geometry *geom, u64 value,
 	return (geom->rights(value) & rights) == rights;
 }
 
-/* Links a table of the cache into an absent entry; returns it. */
-static u64 *link_table(struct pt *pt, u64 *entry, struct pt_cache *cache)
+static bool stale(const struct pt_map_op *op)
 {
-	u64 *table = cache->page[--cache->nr];
-
-	/*
-	 * [PT-1] The table's zeroes before the entry that leads to it; pairs
-	 * with [PT-2] in pt_walk.c: else a walk follows what the page held
-	 * before it became a table. Shape: MP.
-	 */
-	plat_store_release(entry, pt->geom->make_table(plat_pa(table)));
-	count_add(&pt->counts.tables, 1);
-	return table;
+	return op->inval && inval_stale(op->inval, &op->snap);
 }
 
-static enum pt_map_result upgrade_leaf(struct pt *pt, u64 *entry, u64 value,
-				       const struct pt_leaf *leaf)
+/* Outcome of one walk; those below zero are pt_map()'s own. */
+enum step {
+	STEP_INSTALLED = PT_MAP_INSTALLED,
+	STEP_UPGRADED = PT_MAP_UPGRADED,
+	STEP_SPURIOUS = PT_MAP_SPURIOUS,
+	STEP_STALE = PT_MAP_STALE,
+	STEP_CONFLICT = PT_MAP_CONFLICT,
+	STEP_FOUND = -1,	/* the table to put the leaf into */
+	STEP_AGAIN = -2,	/* it is being dismantled: from the root */
+};
+
+/*
+ * One level down from an entry that was read as *value: a table is there, or
+ * is put there; *value is its entry then.
+ */
+static enum step step_down(const struct pt_geometry *geom, u64 *entry,
+			   u64 *value, unsigned int level, struct pt_map_op *op)
+{
+	struct pt_table *table;
+	u64 link;
+
+	while (!pt_is_present(geom, *value)) {
+		if (*value)
+			return STEP_AGAIN;
+		/* Restarts have used up what was enough for one walk. */
+		if (!op->cache->nr)
+			return STEP_STALE;
+		/*
+		 * Out of the cache first: once linked it may be unlinked and
+		 * chained into somebody's gather.
+		 */
+		table = cache_pop(op->cache);
+		table->level = level - 1;
+		link = geom->make_table(pt_table_pa(table));
+		/*
+		 * [PT-1] The table's zeroes and level before the entry that
+		 * leads to it (the cas is a release); pairs with [PT-2]: else a
+		 * walk follows what the page held before. Shape: MP.
+		 */
+		if (plat_cas64(entry, value, link)) {
+			op->tables++;
+			*value = link;
+			return STEP_FOUND;
+		}
+		cache_push(op->cache, table);
+	}
+	if (!pt_is_leaf(geom, *value, level))
+		return STEP_FOUND;
+	if (maps_same(geom, *value, level, op->addr, &op->leaf) &&
+	    has_rights(geom, *value, op->leaf.rights))
+		return STEP_SPURIOUS;
+	return STEP_CONFLICT;
+}
+
+/* To the table whose entry is the leaf's; RCU read side. */
+static enum step descend(struct pt *pt, struct pt_map_op *op,
+			 struct pt_table **found)
 {
 	const struct pt_geometry *geom = pt->geom;
-	struct pt_leaf merged = *leaf;
-	u64 hw_bits, new;
+	u64 *table = pt->root->entry, value = 0;
+	enum step step;
 
-	if (has_rights(geom, value, leaf->rights))
-		return PT_MAP_SPURIOUS;
+#pragma GCC unroll 3
+	for (unsigned int level = PT_LEVELS; level > op->leaf.level; level--) {
+		u64 *entry = &table[pt_index(op->addr, level)];
+
+		/* [PT-2] See [PT-1]; also pt_walk.c. */
+		value = plat_load_acquire(entry);
+		step = step_down(geom, entry, &value, level, op);
+		if (step != STEP_FOUND)
+			return step;
+		table = pt_child(geom, value);
+	}
+	*found = pt_child_table(geom, value);
+	return STEP_FOUND;
+}
+
+static enum step upgrade_locked(const struct pt_geometry *geom, u64 *entry,
+				u64 value, const struct pt_map_op *op)
+{
+	u64 history = geom->accessed_bit | geom->dirty_bit | geom->aged_bit;
+	struct pt_leaf merged = op->leaf;
+	u64 new;
+
+	if (has_rights(geom, value, op->leaf.rights))
+		return STEP_SPURIOUS;
+	if (stale(op))
+		return STEP_STALE;
 	merged.rights |= geom->rights(value);
 	do {
-		hw_bits = value & (geom->accessed_bit | geom->dirty_bit);
-		new = geom->make_leaf(&merged) | hw_bits;
+		new = geom->make_leaf(&merged) | (value & history);
 	} while (!plat_cas64(entry, &value, new));
-	count_add(&pt->counts.upgraded, 1);
-	return PT_MAP_UPGRADED;
+	return STEP_UPGRADED;
 }
 
-/* Put *leaf into its entry, whatever is there. */
-static enum pt_map_result set_leaf(struct pt *pt, u64 *entry, u64 addr,
-				   const struct pt_leaf *leaf,
-				   struct gather *gather)
+static enum step install_locked(const struct pt_geometry *geom, u64 *entry,
+				struct pt_table *table, struct pt_map_op *op)
 {
-	const struct pt_geometry *geom = pt->geom;
-	unsigned int level = leaf->level;
+	u64 absent = 0;
+
+	/* In an upper table someone may link a table here without the lock. */
+	if (!plat_cas64(entry, &absent, PT_FROZEN))
+		return STEP_AGAIN;
+	/*
+	 * [IV-1] The entry and the tables above it before the bucket; pairs
+	 * with [IV-2] in inval_begin(): else a walk that saw no entry and a
+	 * fault that saw no invalidation leave a stale leaf behind. Shape: SB.
+	 */
+	plat_full_mb();
+	if (stale(op)) {
+		plat_store_release(entry, 0);
+		return STEP_STALE;
+	}
+	table->nr_leaves++;
+	plat_store_release(entry, geom->make_leaf(&op->leaf));
+	return STEP_INSTALLED;
+}
+
+static enum step set_leaf_locked(const struct pt_geometry *geom,
+				 struct pt_table *table, struct pt_map_op *op)
+{
+	u64 *entry = &table->entry[pt_index(op->addr, op->leaf.level)];
 	u64 value = plat_load(entry);
 
-	if (pt_is_present(geom, value) && pt_is_leaf(geom, value, level) &&
-	    maps_same(geom, value, level, addr, leaf))
-		return upgrade_leaf(pt, entry, value, leaf);
-
-	value = plat_xchg64(entry, geom->make_leaf(leaf));
-	count_installed(pt, level);
+	if (table->dead)
+		return STEP_AGAIN;
 	if (!pt_is_present(geom, value))
-		return PT_MAP_INSTALLED;
-	remove_entry(pt, value, level, gather);
-	return PT_MAP_REPLACED;
+		return install_locked(geom, entry, table, op);
+	if (pt_is_leaf(geom, value, op->leaf.level) &&
+	    maps_same(geom, value, op->leaf.level, op->addr, &op->leaf))
+		return upgrade_locked(geom, entry, value, op);
+	return STEP_CONFLICT;
 }
 
-static bool map_args_valid(u64 addr, const struct pt_leaf *leaf,
-			   const struct pt_cache *cache)
+static enum step map_once(struct pt *pt, struct pt_map_op *op)
 {
-	return addr < PT_ADDR_END && leaf->level >= 1 && leaf->level < PT_LEVELS &&
-	       (leaf->rights & PT_RWX) && cache->nr == PT_CACHE_MAX &&
+	struct pt_table *table;
+	enum step step = descend(pt, op, &table);
+
+	if (step != STEP_FOUND)
+		return step;
+	op->contended += plat_lock(&table->lock, op->leaf.level);
+	step = set_leaf_locked(pt->geom, table, op);
+	plat_unlock(&table->lock);
+	return step;
+}
+
+static bool map_args_valid(const struct pt_map_op *op)
+{
+	const struct pt_leaf *leaf = &op->leaf;
+
+	return op->addr < PT_ADDR_END && leaf->level >= 1 &&
+	       leaf->level < PT_LEVELS && (leaf->rights & PT_RWX) &&
+	       op->cache->nr == PT_CACHE_MAX &&
 	       (leaf->pa & (pt_level_size(leaf->level) - 1)) == 0;
 }
 
-enum pt_map_result pt_map(struct pt *pt, u64 addr, const struct pt_leaf *leaf,
-			  struct pt_cache *cache, struct gather *gather)
+enum pt_map_result pt_map(struct pt *pt, struct pt_map_op *op)
 {
-	const struct pt_geometry *geom = pt->geom;
-	enum pt_map_result result;
-	bool split = false;
-	u64 *table = pt->root;
-	unsigned int level;
+	enum step step;
 
-	if (!map_args_valid(addr, leaf, cache)) {
+	if (!map_args_valid(op)) {
 		plat_warn_once("pt_map: bad leaf, or the cache is not full");
 		return PT_MAP_SPURIOUS;
 	}
-	for (level = PT_LEVELS; level > leaf->level; level--) {
-		u64 *entry = &table[pt_index(addr, level)];
-		u64 value = plat_load(entry);
-
-		if (pt_is_table(geom, value, level)) {
-			table = pt_child(geom, value);
-			continue;
-		}
-		if (pt_is_present(geom, value)) {
-			if (maps_same(geom, value, level, addr, leaf) &&
-			    has_rights(geom, value, leaf->rights))
-				return PT_MAP_SPURIOUS;
-			plat_xchg64(entry, 0);
-			remove_entry(pt, value, level, gather);
-			split = true;
-		}
-		table = link_table(pt, entry, cache);
+	plat_rcu_lock();
+	while ((step = map_once(pt, op)) == STEP_AGAIN) {
+		op->restarts++;
+		/* What it linked before the restart stays linked. */
+		plat_rcu_unlock();
+		plat_cpu_relax();
+		plat_rcu_lock();
 	}
-	result = set_leaf(pt, &table[pt_index(addr, level)], addr, leaf, gather);
-	return split ? PT_MAP_REPLACED : result;
-}
-
-u64 pt_zap(struct pt *pt, u64 start, u64 end, struct gather *gather)
-{
-	u64 before = gather->leaves;
-	struct pt_iter it;
-
-	/*
-	 * A covered table goes whole: else each 2 MiB that was ever touched
-	 * would pin a page for as long as the vm lives.
-	 */
-	pt_for_each(&it, pt, start, end, PT_STOP_COVERED)
-		remove_entry(pt, plat_xchg64(it.entry, 0), it.level, gather);
-	return gather->leaves - before;
-}
-
-int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode)
-{
-	u64 accessed = pt->geom->accessed_bit;
-	struct pt_iter it;
-	u64 seen = 0;
-
-	pt_for_each_leaf(&it, pt, start, end) {
-		if (!accessed)
-			return 1;	/* no one can tell: assume young */
-		if (mode == PT_AGE_CLEAR)
-			seen |= plat_and64(it.entry, ~accessed);
-		else
-			seen |= it.value;
-	}
-	return (seen & accessed) != 0;
+	plat_rcu_unlock();
+	return (enum pt_map_result)step;
 }

@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * Page-table engine: a radix table of 9-bit levels, its leaves at level 1
- * (4 KiB), 2 (2 MiB) or 3 (1 GiB). It knows how to walk, install, upgrade,
- * split and remove; what an entry's bits mean comes from a geometry.
+ * (4 KiB), 2 (2 MiB) or 3 (1 GiB). It knows how to walk, install, upgrade and
+ * remove, from any number of threads at once; what an entry's bits mean comes
+ * from a geometry.
  *
- * Role: decides. It takes no lock and never sleeps: the caller serialises
- * writers (pt_map, pt_zap, pt_age) of one table with a lock of its own.
- * Entries are written by hardware too (accessed/dirty), so every update is an
- * atomic read-modify-write. Removed tables go into a struct gather and are
- * freed only after the shootdown.
+ * Role: decides; it never sleeps. Each table page has a lock of its own
+ * (pt_table.h); there is none of the whole table. Software walks run under
+ * RCU. Entries are written by hardware too (accessed/dirty), so every change
+ * of a present one is an atomic read-modify-write. What is removed goes into a
+ * struct gather and is freed only after the shootdown.
+ *
+ * An entry is absent (0), present, or FROZEN: not present for hardware, being
+ * installed or dismantled for software, which starts again.
  */
 #ifndef SMP_PT_H
 #define SMP_PT_H
 
-#include "plat.h"
+#include "inval.h"
+#include "pt_table.h"
 
 struct gather;
 
 #define PT_LEVELS	4
-#define PT_BITS		9
-#define PT_ENTRIES	(1u << PT_BITS)
 
 /* Bytes covered by one entry of a level (1..4). */
 static inline u64 pt_level_size(unsigned int level)
@@ -36,12 +39,20 @@ static inline u64 pt_level_size(unsigned int level)
 /* Memory type of a leaf. */
 enum pt_memtype { PT_MEM_WB, PT_MEM_UC };
 
+/*
+ * Is the leaf about to be used? An installed YOUNG leaf has its accessed bit
+ * set, which spares the CPU a locked update. An OLD one has not: as long as it
+ * stays clear no CPU has cached the leaf, and its removal needs no flush.
+ */
+enum pt_age { PT_YOUNG, PT_OLD };
+
 /* A leaf to install: where it points, what it allows. */
 struct pt_leaf {
 	u64 pa;			/* aligned to the level's size */
 	unsigned int level;	/* 1..3 */
 	unsigned int rights;	/* PT_R | ... */
 	enum pt_memtype memtype;
+	enum pt_age age;
 };
 
 /* An entry format. One instance per format, constant. */
@@ -54,71 +65,93 @@ struct pt_geometry {
 	u64 addr_mask;		/* physical address bits */
 	u64 accessed_bit;	/* 0: the format has none */
 	u64 dirty_bit;
+	u64 aged_bit;		/* software: accessed was cleared without a flush */
 };
 
 extern const struct pt_geometry pt_ept_ad;	/* EPT with accessed/dirty */
 extern const struct pt_geometry pt_ept_plain;	/* EPT without */
-
-/* Live figures of one table; written under the caller's writer lock. */
-struct pt_counts {
-	u64 leaves[4];		/* now, by level; [0] unused */
-	u64 tables;		/* now, the root included */
-	u64 installed;		/* leaves so far */
-	u64 removed;		/* leaves so far */
-	u64 upgraded;		/* leaves given more rights so far */
-};
+extern const struct pt_geometry pt_x86;		/* x86-64 page tables */
 
 struct pt {
-	const struct pt_geometry *geom;
-	u64 *root;
-	struct pt_counts counts;
+	const struct pt_geometry *geom;	/* constant */
+	struct pt_table *root;		/* constant */
+	u64 root_pa;			/* constant */
 };
 
 /*
- * Table pages at hand, so that pt_map() never allocates. Owned by one thread.
- * pt_cache_fill() may sleep; 0 or -ENOMEM (what it got stays in the cache).
+ * A magazine of table pages, so that pt_map() never allocates. Owned by one
+ * thread, filled on the node where that runs. pt_cache_fill() may sleep; 0 or
+ * -ENOMEM (what it got stays).
  */
 #define PT_CACHE_MAX	(PT_LEVELS - 1)
 struct pt_cache {
 	unsigned int nr;
-	void *page[PT_CACHE_MAX];
+	struct pt_table *tables;
 };
 int pt_cache_fill(struct pt_cache *cache);
 void pt_cache_drain(struct pt_cache *cache);
 
 /* Allocates the root (may sleep): 0 or -ENOMEM. */
 int pt_init(struct pt *pt, const struct pt_geometry *geom);
-/* Frees every table. No CPU may use the table any more. May sleep. */
+/* Frees every table. No CPU and no thread may use the table any more. */
 void pt_destroy(struct pt *pt);
-u64 pt_root_pa(const struct pt *pt);
+static inline u64 pt_root_pa(const struct pt *pt)
+{
+	return pt->root_pa;
+}
 
 enum pt_map_result {
 	PT_MAP_INSTALLED,	/* was absent, is present */
-	PT_MAP_UPGRADED,	/* same page, more rights now: no flush needed */
+	PT_MAP_UPGRADED,	/* same memory, more rights now: no flush needed */
 	PT_MAP_SPURIOUS,	/* was there already with these rights */
-	PT_MAP_REPLACED,	/* something else was there: gather must be flushed */
+	PT_MAP_STALE,		/* an invalidation came in between: look again */
+	PT_MAP_CONFLICT,	/* something else is there: pt_zap() it first */
+};
+
+/* One pt_map(): what to do and what it cost. */
+struct pt_map_op {
+	u64 addr;
+	struct pt_leaf leaf;
+	const struct inval *inval;	/* NULL: no invalidation can happen */
+	struct inval_snap snap;		/* taken before *leaf was looked up */
+	struct pt_cache *cache;		/* full */
+	/* Out; add to what is there. */
+	u32 tables;		/* table pages linked */
+	u32 contended;		/* table locks that were taken already */
+	u32 restarts;		/* walks begun anew: table dead or FROZEN */
 };
 
 /*
- * Make addr's leaf at least as permissive as *leaf. A present smaller-grained
- * table or a leaf of another page or level in its place is removed into
- * gather (result REPLACED; after it, the new leaf is in place, but the old
- * translations live until the flush). A present *larger* leaf that maps the
- * same memory with enough rights is SPURIOUS; one with too few rights is
- * removed and replaced by the smaller leaf. cache must be full.
+ * Make addr's leaf at least as permissive as op->leaf, which is already true
+ * (SPURIOUS) when a larger leaf maps the same memory with enough rights. A
+ * finer table, another page or a larger leaf of less use in its place is a
+ * CONFLICT: nothing was changed; the caller invalidates the leaf's range as
+ * for any removal and tries again. Any context that may spin; process context.
  */
-enum pt_map_result pt_map(struct pt *pt, u64 addr, const struct pt_leaf *leaf,
-			  struct pt_cache *cache, struct gather *gather);
+enum pt_map_result pt_map(struct pt *pt, struct pt_map_op *op);
+
+enum pt_zap_result {
+	PT_ZAP_DONE,
+	/*
+	 * Only part of the range is done: a 1 GiB leaf sticks out of it. Mark
+	 * all of the address space (inval.h) and zap the leaf's whole range.
+	 */
+	PT_ZAP_WIDEN,
+};
 
 /*
- * Remove every leaf that overlaps [start, end), a larger one as a whole, and
+ * Remove every leaf that overlaps [start, end), a 2 MiB one as a whole, and
  * every table but the root that maps nothing outside of [start, end), into
- * gather. end may lie past the table's last address. Returns the number of
- * leaves removed; with 0, a table without leaves may still have gone: whether
- * to flush is for gather_needs_flush() to say. Absent upper levels are skipped
- * whole.
+ * gather. end may lie past the table's last address. What another thread is
+ * removing at the same time is left to that: whoever finds nothing has to ask
+ * inval_pending() before it may rely on that. Absent upper levels are skipped
+ * whole; absent leaves are passed without a lock.
  */
-u64 pt_zap(struct pt *pt, u64 start, u64 end, struct gather *gather);
+enum pt_zap_result pt_zap(struct pt *pt, u64 start, u64 end,
+			  struct gather *gather);
+/* The same for a range inside of 2 MiB that are aligned so. */
+enum pt_zap_result pt_zap_small(struct pt *pt, u64 start, u64 end,
+				struct gather *gather);
 
 /*
  * Accessed bits in [start, end). CLEAR clears them; 1 if any was set. A format
@@ -129,8 +162,8 @@ enum pt_age_mode { PT_AGE_TEST, PT_AGE_CLEAR };
 int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode);
 
 /*
- * Read-only lookup: the entry that maps addr (0: none) and its level. Beside a
- * writer it may still find a leaf of a table that was just unlinked.
+ * Read-only lookup: the entry that maps addr (0: none) and its level. It may
+ * find a leaf of a table that was just unlinked.
  */
 u64 pt_lookup(const struct pt *pt, u64 addr, unsigned int *level);
 

@@ -2,8 +2,8 @@
 /*
  * EPT entry formats. Role: the meaning of bits, nothing else.
  *
- * A new leaf has accessed set: the fault that installs it is an access, and
- * the CPU is spared a locked update of the entry. It has dirty set only with
+ * A new young leaf has accessed set: the fault that installs it is an access,
+ * and the CPU is spared a locked update. It has dirty set only with
  * the right to write: the owner counts a page as dirty from the moment it is
  * mapped writable and reads no dirty bit back, so the update is spared as
  * well; a read-only leaf stays clean because hardware could not have set it.
@@ -18,6 +18,7 @@
 #define EPT_ACCESSED		(1ull << 8)
 #define EPT_DIRTY		(1ull << 9)
 #define EPT_ADDR		0x000ffffffffff000ull
+#define EPT_AGED		(1ull << 52)	/* ignored by hardware */
 
 _Static_assert((EPT_ADDR & (EPT_LARGE | EPT_ACCESSED | EPT_DIRTY)) == 0,
 	       "flags collide with the address");
@@ -40,8 +41,10 @@ static u64 ept_make_plain(const struct pt_leaf *leaf)
 
 static u64 ept_make_ad(const struct pt_leaf *leaf)
 {
-	u64 entry = ept_make_plain(leaf) | EPT_ACCESSED;
+	u64 entry = ept_make_plain(leaf);
 
+	if (leaf->age == PT_YOUNG)
+		entry |= EPT_ACCESSED;
 	if (leaf->rights & PT_W)
 		entry |= EPT_DIRTY;
 	return entry;
@@ -67,6 +70,7 @@ const struct pt_geometry pt_ept_ad = {
 	.addr_mask = EPT_ADDR,
 	.accessed_bit = EPT_ACCESSED,
 	.dirty_bit = EPT_DIRTY,
+	.aged_bit = EPT_AGED,
 };
 
 const struct pt_geometry pt_ept_plain = {

@@ -1,38 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Page-table walks. Role: find entries. Writes none.
- *
- * pt_lookup() may run beside a writer, under RCU: it sees each entry before or
- * after the writer's change, never a table that is not initialised.
+ * Page-table walks: find leaves, look one up, and their accessed bits. Run
+ * beside writers, under RCU: they see each entry before or after a change,
+ * never a table that is not initialised.
  */
 #include "pt_walk.h"
 
-/*
- * Does the range hold all that the entry at it->addr maps? The address is the
- * start of the range, at any offset in the entry, or the entry's first one. It
- * is below the end, so the difference cannot wrap.
- */
-static bool iter_covers_entry(const struct pt_iter *it)
-{
-	u64 size = pt_level_size(it->level);
-
-	return (it->addr & (size - 1)) == 0 && it->end - it->addr >= size;
-}
-
-/* Down: to the leaf, the hole or the covered table at it->addr. */
+/* Down: to the leaf or the hole at it->addr. */
 static void iter_descend(struct pt_iter *it)
 {
 	for (;;) {
 		it->entry = &it->table[it->level][pt_index(it->addr, it->level)];
-		/*
-		 * [PT-2] Read the entry before the table it points to; pairs
-		 * with [PT-1] in pt.c: else the walk follows what the page
-		 * held before it became a table. Shape: MP.
-		 */
+		/* [PT-2] See [PT-1] in pt.c. */
 		it->value = plat_load_acquire(it->entry);
 		if (!pt_is_table(it->geom, it->value, it->level))
-			return;
-		if (it->stop == PT_STOP_COVERED && iter_covers_entry(it))
 			return;
 		it->level--;
 		it->table[it->level] = pt_child(it->geom, it->value);
@@ -67,16 +48,14 @@ void pt_iter_next(struct pt_iter *it)
 	} while (!pt_is_present(it->geom, it->value));
 }
 
-void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end,
-		   enum pt_stop stop)
+void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end)
 {
 	it->geom = pt->geom;
-	it->stop = stop;
 	it->entry = NULL;
 	it->addr = start;
 	it->end = end < PT_ADDR_END ? end : PT_ADDR_END;
 	it->level = PT_LEVELS;
-	it->table[PT_LEVELS] = pt->root;
+	it->table[PT_LEVELS] = pt->root->entry;
 	if (start >= it->end)
 		return;
 	iter_descend(it);
@@ -92,11 +71,46 @@ u64 pt_lookup(const struct pt *pt, u64 addr, unsigned int *level)
 	if (addr >= PT_ADDR_END)
 		return 0;
 	it.geom = pt->geom;
-	it.stop = PT_STOP_LEAF;
 	it.addr = addr;
 	it.level = PT_LEVELS;
-	it.table[PT_LEVELS] = pt->root;
+	it.table[PT_LEVELS] = pt->root->entry;
+	plat_rcu_lock();
 	iter_descend(&it);
+	plat_rcu_unlock();
 	*level = it.level;
 	return pt_is_present(it.geom, it.value) ? it.value : 0;
+}
+
+/*
+ * Clears accessed in a leaf that may be changed or dismantled meanwhile; what
+ * is no leaf any more is left alone. Returns what it was.
+ */
+static u64 clear_accessed(const struct pt_iter *it)
+{
+	const struct pt_geometry *geom = it->geom;
+	u64 value = it->value;
+
+	while (pt_is_present(geom, value) && (value & geom->accessed_bit))
+		if (plat_cas64(it->entry, &value,
+			       (value & ~geom->accessed_bit) | geom->aged_bit))
+			return value;
+	return 0;
+}
+
+int pt_age(struct pt *pt, u64 start, u64 end, enum pt_age_mode mode)
+{
+	u64 accessed = pt->geom->accessed_bit;
+	struct pt_iter it;
+	u64 seen = 0;
+
+	plat_rcu_lock();
+	pt_for_each_leaf(&it, pt, start, end) {
+		if (!accessed) {
+			seen = 1;	/* no one can tell: assume young */
+			break;
+		}
+		seen |= mode == PT_AGE_CLEAR ? clear_accessed(&it) : it.value;
+	}
+	plat_rcu_unlock();
+	return accessed ? (seen & accessed) != 0 : seen != 0;
 }

@@ -3,131 +3,163 @@
  * EPT TLB shootdown: generation, mode, kick, wait. The two columns that these
  * functions implement, and their contract, are in shootdown.h.
  *
- * Modes of a vCPU, and who writes them:
- *   OUTSIDE -> IN_GUEST    owner, sd_enter()
+ * Modes of a (vm, CPU), and who writes them:
+ *   OUTSIDE -> ENTERING    the CPU, sd_enter()
+ *   ENTERING -> IN_GUEST   the CPU, sd_entered()
  *   IN_GUEST -> EXITING    a flusher; one kick ends the run for all flushers
- *   IN_GUEST -> OUTSIDE    owner, sd_exit()
- *   EXITING -> OUTSIDE     owner, sd_exit()
+ *   IN_GUEST -> OUTSIDE    the CPU, sd_exit()
+ *   EXITING -> OUTSIDE     the CPU, sd_exit()
  */
-#include "gather.h"
 #include "shootdown.h"
 
-/* A CPU's "seen" starts at 0: it flushes before its first entry with a root. */
-#define SD_GEN_FIRST	1
-
-void sd_vm_init(struct sd_vm *vm)
+void sd_vm_init(struct sd_vm *vm, u64 root_pa, const plat_cpumask_t *cpus,
+		struct sd_cpu plat_percpu *cpu)
 {
-	*vm = (struct sd_vm){ .gen = SD_GEN_FIRST };
+	*vm = (struct sd_vm){ 0, root_pa, cpus, cpu };
+	/*
+	 * The first generation is not 0, what a CPU has "seen" at first: it
+	 * flushes before its first entry, whatever the root page was before.
+	 */
+	plat_mark_done(root_pa, sd_bump(vm));
 }
 
-void sd_vcpu_init(struct sd_vcpu *vcpu)
-{
-	*vcpu = (struct sd_vcpu){ .mode = SD_OUTSIDE, .cpu = -1 };
-}
-
-u64 sd_enter(const struct sd_vm *vm, struct sd_vcpu *vcpu, s32 cpu,
-	     const u64 *seen)
+u64 sd_enter(const struct sd_vm *vm, struct sd_cpu *cpu)
 {
 	u64 gen;
 
-	plat_store(&vcpu->cpu, cpu);
+	plat_store(&cpu->mode, SD_ENTERING);
 	/*
-	 * [SD-5] cpu before mode; pairs with [SD-6] in ask_to_exit(): else the
-	 * flusher kicks the CPU of an earlier run and the guest goes on here.
-	 * Shape: MP.
-	 */
-	plat_store_release(&vcpu->mode, SD_IN_GUEST);
-	/*
-	 * [SD-1] mode before gen; pairs with [SD-2] in shootdown_run(): else
-	 * this CPU enters with the old generation after the flusher saw it
-	 * outside and did not kick it. Shape: SB.
+	 * [SD-1] mode before gen; pairs with [SD-2] in sd_bump(): else this CPU
+	 * enters with the old generation after the flusher saw it outside and
+	 * did not kick it. Shape: SB.
 	 */
 	plat_full_mb();
 	/*
 	 * [SD-8] gen before the walks of the guest; pairs with [SD-7] in
-	 * shootdown_run(): else this CPU counts as flushed and caches an entry
-	 * that was removed before the flush. Shape: MP.
+	 * sd_bump(): else this CPU counts as flushed and caches an entry that was
+	 * removed before. Shape: MP.
 	 */
 	gen = plat_load_acquire(&vm->gen);
-	return gen != *seen ? gen : 0;
+	return gen != cpu->seen ? gen : 0;
 }
 
-void sd_flushed(u64 *seen, u64 gen)
+void sd_flushed(struct sd_cpu *cpu, u64 gen)
 {
-	*seen = gen;
+	/* Also a release of what earlier guest runs accessed, as [SD-3]. */
+	plat_store_release(&cpu->seen, gen);
 }
 
-void sd_exit(struct sd_vcpu *vcpu)
+void sd_entered(struct sd_cpu *cpu)
 {
-	if (plat_load(&vcpu->mode) == SD_EXITING)
-		plat_store(&vcpu->kicked, vcpu->kicked + 1);
+	/*
+	 * [SD-5] seen before mode; pairs with [SD-6] in must_leave(): else a
+	 * flusher kicks a CPU that has flushed already. Shape: MP.
+	 */
+	plat_store_release(&cpu->mode, SD_IN_GUEST);
+}
+
+enum sd_end sd_exit(struct sd_cpu *cpu)
+{
+	u32 mode = plat_load(&cpu->mode);
+
 	/*
 	 * [SD-3] The guest's accesses before mode; pairs with [SD-4] in
 	 * wait_until_left(): else the flusher frees a page that the guest's
 	 * last instructions still use. Shape: MP.
 	 */
-	plat_store_release(&vcpu->mode, SD_OUTSIDE);
-}
-
-/* True when this flusher is the one that has to kick the vCPU's CPU. */
-static bool ask_to_exit(struct sd_vcpu *vcpu)
-{
-	u32 mode = plat_load(&vcpu->mode);
-
-	/*
-	 * [SD-6] mode before cpu (a successful cas is an acquire); pairs with
-	 * [SD-5] in sd_enter(). Should the vCPU leave and enter elsewhere in
-	 * between, the kick goes to the new CPU and does no harm: that run
-	 * started after the generation was raised. Shape: MP.
-	 */
-	return mode == SD_IN_GUEST &&
-	       plat_cas32(&vcpu->mode, &mode, SD_EXITING);
+	plat_store_release(&cpu->mode, SD_OUTSIDE);
+	return mode == SD_EXITING ? SD_END_KICKED : SD_END_OTHER;
 }
 
 /*
- * EXITING may also be another flusher's doing: its kick serves this flush, but
- * only once the vCPU has left.
+ * Is this CPU in a guest run that began before gen? A run that begins later
+ * flushes first, because it reads the generation [SD-1].
  */
-static void wait_until_left(const struct sd_vcpu *vcpu)
+static bool must_leave(const struct sd_cpu *cpu, u64 gen)
 {
-	/* [SD-4] pairs with [SD-3] in sd_exit(). Shape: MP. */
-	while (plat_load_acquire(&vcpu->mode) == SD_EXITING)
+	u32 mode;
+
+	/*
+	 * [SD-4] mode (acquire): what the guest did before it left comes
+	 * before what the flusher does next; pairs with [SD-3].
+	 */
+	while ((mode = plat_load_acquire(&cpu->mode)) == SD_ENTERING)
 		plat_cpu_relax();
+	/* [SD-6] mode before seen; pairs with [SD-5]. */
+	return mode != SD_OUTSIDE && plat_load_acquire(&cpu->seen) < gen;
 }
 
-unsigned int shootdown_run(struct sd_vm *vm, struct sd_targets *t,
-			   struct gather *gather)
+/* What one look at all CPUs found. */
+struct asked {
+	unsigned int running;	/* CPUs that had to leave */
+	unsigned int kicks;	/* of these, in the mask: this flusher's to kick */
+};
+
+/* Marks every CPU that has to leave. */
+static struct asked ask_to_exit(struct sd_vm *vm, u64 gen, plat_cpumask_t **kick)
 {
-	struct sd_vcpu *vcpu = NULL;
-	unsigned int kicks = 0;
+	struct asked asked = { 0, 0 };
 
-	if (!gather_needs_flush(gather))
-		return 0;
+	plat_for_each_cpu(cpu, vm->cpus) {
+		struct sd_cpu *line = plat_percpu_line(vm->cpu, cpu);
+		u32 in_guest = SD_IN_GUEST;
 
-	/*
-	 * [SD-7] Removed entries before gen (the add is a release); pairs with
-	 * [SD-8] in sd_enter(). Shape: MP.
-	 */
-	plat_add64(&vm->gen, 1);
-	/*
-	 * [SD-2] gen before any vCPU's mode; pairs with [SD-1] in sd_enter():
-	 * else a vCPU counts as outside and enters with the old generation.
-	 * Shape: SB.
-	 */
-	plat_full_mb();
-	while ((vcpu = t->next(t, vcpu))) {
-		if (!ask_to_exit(vcpu))
+		if (!must_leave(line, gen))
 			continue;
-		t->add_cpu(t, plat_load(&vcpu->cpu));
-		kicks++;
+		asked.running++;
+		/* EXITING already: another flusher's kick serves this one. */
+		if (!plat_cas32(&line->mode, &in_guest, SD_EXITING))
+			continue;
+		if (!asked.kicks++) {
+			*kick = plat_kick_mask();
+			plat_cpumask_clear(*kick);
+		}
+		plat_cpumask_set(*kick, cpu);
 	}
-	if (kicks)
-		t->kick(t);
-	while ((vcpu = t->next(t, vcpu)))
-		wait_until_left(vcpu);
+	return asked;
+}
 
-	plat_add64(&vm->flushes, 1);
-	plat_add64(&vm->kicks, kicks);
+/*
+ * A CPU that this flusher has seen outside may be in again: that run flushed.
+ * One that joined the mask since then loaded the mm, and so entered, later.
+ */
+static void wait_until_left(struct sd_vm *vm, u64 gen)
+{
+	plat_for_each_cpu(cpu, vm->cpus) {
+		const struct sd_cpu *line = plat_percpu_line(vm->cpu, cpu);
+
+		while (plat_load_acquire(&line->mode) == SD_EXITING &&
+		       must_leave(line, gen))
+			plat_cpu_relax();
+	}
+}
+
+unsigned int shootdown_settle(struct sd_vm *vm, u64 gen)
+{
+	plat_cpumask_t *kick = NULL;
+	struct asked asked = ask_to_exit(vm, gen, &kick);
+
+	if (asked.kicks)
+		plat_kick(kick);
+	if (asked.running)
+		wait_until_left(vm, gen);
+	plat_mark_done(vm->root_pa, gen);
+	return asked.kicks;
+}
+
+enum sd_progress shootdown_progress(const struct sd_vm *vm, u64 gen)
+{
+	plat_for_each_cpu(cpu, vm->cpus)
+		if (must_leave(plat_percpu_line(vm->cpu, cpu), gen))
+			return SD_GOES_ON;
+	plat_mark_done(vm->root_pa, gen);
+	return SD_OVER;
+}
+
+unsigned int shootdown_run(struct sd_vm *vm, struct gather *gather)
+{
+	unsigned int kicks = shootdown_settle(vm, sd_bump(vm));
+
 	gather_flushed(gather);
 	return kicks;
 }

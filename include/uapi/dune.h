@@ -25,7 +25,7 @@
 
 #include "dune_counters.h"
 
-#define DUNE_API_VERSION	1
+#define DUNE_API_VERSION	2
 #define DUNE_DEVICE_PATH	"/dev/dune"
 
 /* General registers in hardware encoding order, then what the VMCS holds. */
@@ -124,7 +124,7 @@ struct dune_vcpu_page {
 	__u64 counters[DUNE_NR_VCPU_COUNTERS];	/* 1024: enum dune_vcpu_counter */
 };
 
-/* Shared read-mostly page of the vm. */
+/* Page of the vm; see dune_counters.h for what DUNE_SYNC_COUNTERS does to it. */
 struct dune_vm_page {
 	__u64 counters[DUNE_NR_VM_COUNTERS];	/* enum dune_vm_counter */
 };
@@ -214,6 +214,7 @@ struct dune_slot {
 #define DUNE_CREATE_VM		_IOWR(DUNE_IOC_MAGIC, 0x01, struct dune_create_vm)
 #define DUNE_CREATE_VCPU	_IOW(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
 #define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
+#define DUNE_SYNC_COUNTERS	_IO(DUNE_IOC_MAGIC, 0x04)	/* argument: 0 */
 /* vCPU fd; argument: result of the last DUNE_EXIT_SYSCALL, else ignored */
 #define DUNE_RUN		_IO(DUNE_IOC_MAGIC, 0x10)
 

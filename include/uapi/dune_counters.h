@@ -32,9 +32,15 @@
 	X(migrated,	"times the VMCS moved to another CPU")			\
 	X(invept,	"INVEPT executed before an entry of this vCPU")		\
 	X(invvpid,	"INVVPID executed for this vCPU")			\
-	X(kicked,	"times a flusher kicked this vCPU out of the guest")
+	X(kicked,	"times a flusher kicked this vCPU out of the guest")		\
+	X(ept_contended,"EPT table locks that another thread held")		\
+	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
+	X(ept_conflicts,"EPT faults that had to remove something else first")
 
-/* Written under the vm's EPT lock or atomically. */
+/*
+ * The first three are live; the others are kept per CPU and are brought up to
+ * date by DUNE_SYNC_COUNTERS.
+ */
 #define DUNE_VM_COUNTERS(X)							\
 	X(vcpus,		"vCPUs alive now")				\
 	X(vcpus_created,	"vCPUs created so far")				\
@@ -49,7 +55,11 @@
 	X(notifier_calls,	"mmu notifier invalidations")			\
 	X(notifier_hits,	"of those, with something mapped in the range")	\
 	X(flushes,		"EPT TLB shootdowns")				\
-	X(kicks,		"vCPUs kicked out of the guest by shootdowns")
+	X(kicks,		"vCPUs kicked out of the guest by shootdowns")	\
+	X(deferred,		"shootdowns left to Linux' own TLB flush")	\
+	X(stragglers,		"vCPUs that such a flush of Linux missed: kicked")\
+	X(raced,		"flushes because another invalidation was in progress")\
+	X(settled,		"waits for a deferred shootdown of someone else")
 
 #define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
 #define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,
@@ -61,7 +71,8 @@ enum dune_vcpu_counter {
 
 enum dune_vm_counter {
 	DUNE_VM_COUNTERS(DUNE_COUNTER_ENUM_VM)
-	DUNE_NR_VM_COUNTERS
+	DUNE_NR_VM_COUNTERS,
+	DUNE_VM_FIRST_PER_CPU = DUNE_VM_ept_tables
 };
 
 #endif /* _UAPI_DUNE_COUNTERS_H */

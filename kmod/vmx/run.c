@@ -105,7 +105,7 @@ static void decode_ept_violation(struct vmx_exit *exit)
 		       (q & EPT_VIOLATION_ACC_INSTR ? DUNE_ACCESS_EXEC : 0);
 }
 
-static void decode(struct vmx_exit *exit)
+static void decode(struct vmx_vcpu *v, struct vmx_exit *exit)
 {
 	u32 basic = exit->reason & EXIT_REASON_BASIC;
 
@@ -123,6 +123,8 @@ static void decode(struct vmx_exit *exit)
 		handle_host_exception(exit);
 		return;
 	}
+	if (basic == EXIT_REASON_EXTERNAL_INTERRUPT)
+		v->rcu_noted = false;
 	exit->kind = basic < ARRAY_SIZE(kind_of_reason) ?
 		     kind_of_reason[basic] : VMX_EXIT_UNKNOWN;
 	switch (exit->kind) {
@@ -154,7 +156,7 @@ void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 	/* Perf may change it by IPI at any time before irqs went off. */
 	debugctl = get_debugctlmsr();
 
-	guest_context_begin();
+	guest_context_begin(&v->rcu_noted);
 	failed = vmx_enter(gprs, v, v->launched);
 	guest_context_end();
 	if (failed) {
@@ -173,7 +175,7 @@ void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 	exit->reason = vmcs_read(VM_EXIT_REASON);
 	if (!(exit->reason & EXIT_REASON_FAILED))
 		v->launched = 1;
-	decode(exit);
+	decode(v, exit);
 }
 
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr)

@@ -27,6 +27,7 @@ struct vmx_vcpu {
 	u32 launched;
 	u16 vpid;		/* 0: none, every transition flushes */
 	u16 host_ldt;
+	bool rcu_noted;		/* since the last exit for an interrupt */
 	int cpu;		/* loaded on, or VMX_NO_CPU; see sched-hooks */
 	int last_cpu;		/* loaded on last; VMX_NO_CPU: never */
 	struct list_head loaded;/* on that CPU's list; its owner only */

@@ -72,6 +72,7 @@ static void before_create(void)
 		CHECK_EQ(info.reserved[i], 0);
 	CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VCPU, &create), EINVAL);
 	CHECK_ERRNO(ioctl(fd, DUNE_GET_SLOT, &slot), EINVAL);
+	CHECK_ERRNO(ioctl(fd, DUNE_SYNC_COUNTERS, 0), EINVAL);
 	CHECK_ERRNO(raw_run(fd, 0) < 0 ? (errno = ENOTTY, -1) : 0, ENOTTY);
 	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, DUNE_MMAP_VM_PAGE) ==
 	      MAP_FAILED);
@@ -171,6 +172,13 @@ static void slots(void)
 	CHECK_EQ(again.gpa, slot.gpa);
 }
 
+static void counters(void)
+{
+	CHECK_EQ(ioctl(vm.fd, DUNE_SYNC_COUNTERS, 0), 0);
+	CHECK_ERRNO(ioctl(vm.fd, DUNE_SYNC_COUNTERS, 1), EINVAL);
+	CHECK_ERRNO(ioctl(vcpu.fd, DUNE_SYNC_COUNTERS, 0), ENOTTY);
+}
+
 static void unknown_numbers(void)
 {
 	char buf[16384] = { 0 };
@@ -188,7 +196,8 @@ static void unknown_numbers(void)
 				unsigned int cmd = _IOC(dirs[d], DUNE_IOC_MAGIC,
 							nr, sizes[s]);
 
-				if (cmd == DUNE_RUN)
+				if (cmd == DUNE_RUN ||
+				    cmd == DUNE_SYNC_COUNTERS)
 					continue;
 				CHECK_ERRNO(ioctl(vm.fd, cmd, buf), ENOTTY);
 				if (s < 2)
@@ -385,6 +394,7 @@ int main(int argc, char **argv)
 	test_part("info_pointers", info_pointers);
 	test_part("create_vcpu_fields", create_vcpu_fields);
 	test_part("slots", slots);
+	test_part("counters", counters);
 	test_part("unknown_numbers", unknown_numbers);
 	test_part("wrong_fd_kind", wrong_fd_kind);
 	test_part("mappings", mappings);

@@ -3,22 +3,27 @@
  * Platform verbs of smp/, kernel backend: Linux primitives.
  *
  * Ordering is the weaker of the Linux and C11 models, so that one source is
- * right on both: cas, xchg, and, add are acquire + release and no more. Where
- * the core needs store -> load order it writes plat_full_mb().
+ * right on both: cas and xchg are acquire + release and no more. Where the
+ * core needs store -> load order it writes plat_full_mb() or uses a verb whose
+ * name says _full.
  *
- * A module that uses plat_table_free_rcu() must call rcu_barrier() before it
- * is unloaded: the callback is code of the module.
+ * A module that uses plat_call_rcu() must call rcu_barrier() before it is
+ * unloaded: the callback is code of the module.
  */
 #ifndef SMP_PLAT_H
 #define SMP_PLAT_H
 
 #include <linux/atomic.h>
 #include <linux/bug.h>
+#include <linux/cpumask.h>
 #include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/processor.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
 /* Any of u32, s32, u64, in one access. */
@@ -26,6 +31,9 @@
 #define plat_store(p, v)		WRITE_ONCE(*(p), (v))
 #define plat_load_acquire(p)		smp_load_acquire(p)
 #define plat_store_release(p, v)	smp_store_release((p), (v))
+
+#define plat_container_of		container_of
+#define plat_noinline			noinline
 
 /* True when *p was *old and is now new; otherwise *old is what was there. */
 static inline bool plat_cas64(u64 *p, u64 *old, u64 new)
@@ -44,24 +52,17 @@ static inline u64 plat_xchg64(u64 *p, u64 new)
 	return xchg(p, new);
 }
 
-/* *p &= mask; returns the old value. Does not write when it would not change. */
-static inline u64 plat_and64(u64 *p, u64 mask)
+/* *p += n; returns the new value. A full fence before and after. */
+static inline u64 plat_add64_full(u64 *p, u64 n)
 {
-	u64 old = READ_ONCE(*p);
-
-	while ((old & mask) != old && !try_cmpxchg(p, &old, old & mask))
-		;
-	return old;
+	return atomic64_add_return(n, (atomic64_t *)p);
 }
 
-/* *p += n; returns the new value. */
-static inline u64 plat_add64(u64 *p, u64 n)
+/* *p += n; a release. */
+static inline void plat_add64_release(u64 *p, u64 n)
 {
-	u64 old = READ_ONCE(*p);
-
-	while (!try_cmpxchg(p, &old, old + n))
-		;
-	return old + n;
+	smp_mb__before_atomic();
+	atomic64_add(n, (atomic64_t *)p);
 }
 
 /* Orders every access before it against every one after it. */
@@ -75,53 +76,142 @@ static inline void plat_cpu_relax(void)
 	cpu_relax();
 }
 
-/* A zeroed table page, charged to the current task's group; may sleep. */
-static inline void *plat_table_alloc(void)
+/* --- locks; rank: that of the lock card, for lockdep --- */
+
+typedef spinlock_t plat_lock_t;
+
+#define plat_lock_init(lock)	spin_lock_init(lock)
+
+/* Returns 1 when somebody else held it at first sight. */
+static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
+{
+	unsigned int contended = spin_is_locked(lock);
+
+	spin_lock_nested(lock, rank);
+	return contended;
+}
+
+static inline void plat_unlock(plat_lock_t *lock)
+{
+	spin_unlock(lock);
+}
+
+/* --- RCU --- */
+
+typedef struct rcu_head plat_rcu_t;
+
+/* Preemption off is a reader of call_rcu(), at the price of one instruction. */
+static inline void plat_rcu_lock(void)
+{
+	rcu_read_lock_sched();
+}
+
+static inline void plat_rcu_unlock(void)
+{
+	rcu_read_unlock_sched();
+}
+
+#define plat_call_rcu(rcu, fn)	call_rcu((rcu), (fn))
+
+/* --- memory, charged to the current task's group, of this node; may sleep --- */
+
+/* A zeroed page, or NULL. */
+static inline void *plat_page_alloc(void)
 {
 	return (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 }
 
-static inline void plat_table_free(void *table)
+static inline void plat_page_free(void *page)
 {
-	struct page *page = virt_to_page(table);
-
-	set_page_private(page, 0);
-	__free_page(page);
+	free_page((unsigned long)page);
 }
 
-static inline void plat_table_rcu_cb(struct rcu_head *head)
+static inline u64 plat_pa(const void *page)
 {
-	plat_table_free(page_address(container_of(head, struct page, rcu_head)));
-}
-
-/* Frees after a grace period. Needs no memory, never sleeps. */
-static inline void plat_table_free_rcu(void *table)
-{
-	call_rcu(&virt_to_page(table)->rcu_head, plat_table_rcu_cb);
-}
-
-/*
- * Link an unlinked table to another. The link lives in struct page, because a
- * walker (hardware or software) may still read the table's content.
- */
-static inline void plat_table_chain(void *table, void *next)
-{
-	set_page_private(virt_to_page(table), (unsigned long)next);
-}
-
-static inline void *plat_table_next(const void *table)
-{
-	return (void *)page_private(virt_to_page(table));
-}
-
-static inline u64 plat_pa(const void *table)
-{
-	return __pa(table);
+	return __pa(page);
 }
 
 static inline void *plat_va(u64 pa)
 {
 	return __va(pa);
+}
+
+/* One pointer goes with a page; found from the page's physical address. */
+static inline void plat_page_set_owner(void *page, void *owner)
+{
+	set_page_private(virt_to_page(page), (unsigned long)owner);
+}
+
+static inline void *plat_page_owner(u64 pa)
+{
+	return (void *)page_private(pfn_to_page(pa >> PAGE_SHIFT));
+}
+
+static inline void *plat_object_alloc(size_t size)
+{
+	return kzalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void plat_object_free(void *object)
+{
+	kfree(object);
+}
+
+/* --- CPUs --- */
+
+typedef struct cpumask plat_cpumask_t;
+
+/* The first CPU of the mask from cpu on, or -1; cpumask_next() is a call. */
+static inline int plat_cpu_next(const plat_cpumask_t *mask, unsigned int cpu)
+{
+	while (cpu < nr_cpu_ids) {
+		unsigned long rest = READ_ONCE(mask->bits[BIT_WORD(cpu)]) >>
+				     (cpu % BITS_PER_LONG);
+
+		if (rest)
+			return cpu + __ffs(rest);
+		cpu = round_down(cpu, BITS_PER_LONG) + BITS_PER_LONG;
+	}
+	return -1;
+}
+
+#define plat_percpu		__percpu
+#define plat_percpu_line(p, cpu) per_cpu_ptr((p), (cpu))
+#define plat_for_each_cpu(cpu, mask) \
+	for (int cpu = plat_cpu_next((mask), 0); cpu >= 0; \
+	     cpu = plat_cpu_next((mask), cpu + 1))
+#define plat_cpumask_clear(mask)	cpumask_clear(mask)
+#define plat_cpumask_set(mask, cpu)	__cpumask_set_cpu((cpu), (mask))
+
+/*
+ * kmod/flush.c. A mask of this CPU's own, for the time that preemption is off,
+ * and: interrupt every CPU in a mask; each has left the guest on return.
+ */
+plat_cpumask_t *plat_kick_mask(void);
+void plat_kick(const plat_cpumask_t *mask);
+
+/* --- what the emulator's TLB sanitizer listens to; a NOP for hardware --- */
+
+#define PLAT_MARK_BUMP	0x44554e01
+#define PLAT_MARK_DONE	0x44554e02
+#define plat_mark(what, root_pa, gen)					\
+	asm volatile("nopl %c0(%%rax)"					\
+		     : : "i"(what), "a"(gen), "D"(root_pa) : "memory")
+
+/*
+ * *gen is about to be raised: all that was removed so far belongs to *gen + 1.
+ * Before the raise, because a CPU that reads the new generation may cache an
+ * entry that another flusher removes before a later mark.
+ */
+static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
+{
+	plat_mark(PLAT_MARK_BUMP, root_pa, gen);
+}
+
+/* No CPU can use what was removed before the bump to gen. */
+static inline void plat_mark_done(u64 root_pa, u64 gen)
+{
+	plat_mark(PLAT_MARK_DONE, root_pa, gen);
 }
 
 /* A broken invariant of the core; never a user's mistake. */

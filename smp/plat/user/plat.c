@@ -1,124 +1,148 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* The test backend's table allocator and warning counter. */
+/* The test backend: locks that check their order, delays, hooks, warnings. */
 #include "plat.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define TABLE_BYTES	4096
-#define LIVE_MAGIC	0x6c697665u
-#define DEFERRED_MAGIC	0x64656672u
+#define MAX_HELD	8
 
-/* Stands for struct page: sits behind the table, in the same allocation. */
-struct meta {
-	u32 magic;
-	void *next;		/* plat_table_chain() */
-	void *next_deferred;
-};
-
-static u64 fail_countdown;
-static u64 nr_live;
-static u64 nr_deferred;
+static struct plat_test_hooks hooks;
 static u64 nr_warnings;
-static void *deferred;
 
-static struct meta *meta_of(const void *table, u32 magic)
+/* --- delays --- */
+
+_Thread_local uint32_t plat_test_chaos_left;
+static _Thread_local u32 chaos_mean;
+static _Thread_local u64 chaos_random;
+
+static u64 chaos_next(void)
 {
-	struct meta *meta = (struct meta *)((uintptr_t)table + TABLE_BYTES);
+	chaos_random ^= chaos_random << 13;
+	chaos_random ^= chaos_random >> 7;
+	chaos_random ^= chaos_random << 17;
+	return chaos_random >> 11;
+}
 
-	if (meta->magic != magic) {
-		fprintf(stderr, "plat: table %p is not in the state asked for\n",
-			table);
-		abort();
+void plat_test_chaos(u32 mean, u64 seed)
+{
+	chaos_mean = mean;
+	chaos_random = seed * 0x9e3779b97f4a7c15ull | 1;
+	plat_test_chaos_left = mean ? 1 + chaos_next() % mean : 0;
+}
+
+/* A short one, for another core to get ahead, or others run on this one. */
+void plat_test_chaos_now(void)
+{
+	u64 kind = chaos_next();
+
+	if (kind % 4)
+		for (u64 i = chaos_next() % 1000; i; i--)
+			__asm__ volatile("");
+	else
+		for (u64 i = kind / 4 % 8; i; i--)
+			sched_yield();
+	plat_test_chaos_left = 1 + chaos_next() % (2 * chaos_mean);
+}
+
+/* --- locks --- */
+
+static _Thread_local struct {
+	unsigned int nr;
+	struct {
+		const plat_lock_t *lock;
+		unsigned int rank;
+	} lock[MAX_HELD];
+} held;
+
+__attribute__((noreturn))
+static void broken(const char *what, const void *object)
+{
+	printf("FAIL plat: %s: %p\n", what, object);
+	fflush(stdout);
+	abort();
+}
+
+void plat_lock_init(plat_lock_t *lock)
+{
+	lock->held = 0;
+}
+
+unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
+{
+	unsigned int contended = 0;
+
+	if (held.nr == MAX_HELD ||
+	    (held.nr && held.lock[held.nr - 1].rank <= rank))
+		broken("lock taken inside of one of the same or a lower rank",
+		       lock);
+	PLAT_CHAOS();
+	while (!plat_spin_try(lock)) {
+		contended = 1;
+		plat_cpu_relax();
 	}
-	return meta;
+	held.lock[held.nr].lock = lock;
+	held.lock[held.nr++].rank = rank;
+	PLAT_CHAOS();
+	return contended;
 }
 
-void *plat_table_alloc(void)
+void plat_unlock(plat_lock_t *lock)
 {
-	void *table;
-
-	if (fail_countdown && --fail_countdown == 0)
-		return NULL;
-	table = aligned_alloc(TABLE_BYTES, 2 * TABLE_BYTES);
-	if (!table)
-		abort();
-	memset(table, 0, TABLE_BYTES + sizeof(struct meta));
-	((struct meta *)((uintptr_t)table + TABLE_BYTES))->magic = LIVE_MAGIC;
-	plat_add64(&nr_live, 1);
-	return table;
+	if (!held.nr || held.lock[held.nr - 1].lock != lock)
+		broken("lock released that was not taken last", lock);
+	held.nr--;
+	PLAT_CHAOS();
+	plat_spin_release(lock);
 }
 
-static void poison_and_free(void *table, struct meta *meta)
+/* --- hooks --- */
+
+void plat_test_hooks(const struct plat_test_hooks *new)
 {
-	meta->magic = 0;
-	memset(table, (int)(PLAT_TEST_POISON & 0xff), TABLE_BYTES);
-	/* Keep the poison: it is there for readers without a sanitizer. */
-	__asm__ volatile("" : : "r"(table) : "memory");
-	free(table);
-	plat_add64(&nr_live, -1ull);
+	hooks = *new;
 }
 
-void plat_table_free(void *table)
+void plat_cpu_relax(void)
 {
-	poison_and_free(table, meta_of(table, LIVE_MAGIC));
+	if (hooks.relax)
+		hooks.relax();
+	sched_yield();	/* what is waited for may need this CPU */
 }
 
-void plat_table_free_rcu(void *table)
+plat_cpumask_t *plat_kick_mask(void)
 {
-	struct meta *meta = meta_of(table, LIVE_MAGIC);
+	static _Thread_local plat_cpumask_t mask;
 
-	meta->magic = DEFERRED_MAGIC;
-	meta->next_deferred = deferred;
-	deferred = table;
-	nr_deferred++;
+	return &mask;
 }
 
-void plat_table_chain(void *table, void *next)
+void plat_kick(const plat_cpumask_t *mask)
 {
-	meta_of(table, LIVE_MAGIC)->next = next;
+	if (hooks.kick)
+		hooks.kick(mask);
 }
 
-void *plat_table_next(const void *table)
+void plat_mark_bump(u64 root_pa, const u64 *gen)
 {
-	return meta_of(table, LIVE_MAGIC)->next;
+	if (hooks.mark_bump)
+		hooks.mark_bump(root_pa, gen);
+}
+
+void plat_mark_done(u64 root_pa, u64 gen)
+{
+	if (hooks.mark_done)
+		hooks.mark_done(root_pa, gen);
 }
 
 void plat_warn_once(const char *msg)
 {
 	fprintf(stderr, "plat: warning: %s\n", msg);
-	plat_add64(&nr_warnings, 1);
-}
-
-void plat_test_fail_nth(u64 nth)
-{
-	fail_countdown = nth;
-}
-
-void plat_test_grace_period(void)
-{
-	while (deferred) {
-		void *table = deferred;
-		struct meta *meta = meta_of(table, DEFERRED_MAGIC);
-
-		deferred = meta->next_deferred;
-		nr_deferred--;
-		poison_and_free(table, meta);
-	}
-}
-
-u64 plat_test_live(void)
-{
-	return plat_load(&nr_live);
-}
-
-u64 plat_test_deferred(void)
-{
-	return nr_deferred;
+	__atomic_fetch_add(&nr_warnings, 1, __ATOMIC_RELAXED);
 }
 
 u64 plat_test_warnings(void)
 {
-	return plat_xchg64(&nr_warnings, 0);
+	return __atomic_exchange_n(&nr_warnings, 0, __ATOMIC_RELAXED);
 }

@@ -1,83 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Platform verbs of smp/, user-space backend for tests: compiler atomics in
- * C11 orders, and a table allocator that can fail on request, poisons what is
- * freed, counts what lives, and ends a grace period only when told to.
- * The allocator's state lives in plat.c.
+ * Platform verbs of smp/, user-space backend for tests. Atomics and CPU sets
+ * are those of plat_c11.h; RCU is liburcu or, under the thread sanitizer, a
+ * shim: whichever plat_rcu.h the include path finds. On top of that it is
+ * hostile: an allocation can be made to fail, what is freed is poisoned and
+ * watched for a while, locks check their order, and any verb may lose time.
  */
 #ifndef SMP_PLAT_H
 #define SMP_PLAT_H
 
-#include <errno.h>
-#include <sched.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-typedef uint32_t u32;
-typedef int32_t s32;
-typedef unsigned long long u64;
+/* Counts down to the next delay of this thread; 0: none. */
+extern _Thread_local uint32_t plat_test_chaos_left;
+void plat_test_chaos_now(void);
+#define PLAT_CHAOS() \
+	((void)(plat_test_chaos_left && --plat_test_chaos_left == 0 ? \
+		plat_test_chaos_now() : (void)0))
 
-/* Any of u32, s32, u64, in one access. */
-#define plat_load(p)			__atomic_load_n((p), __ATOMIC_RELAXED)
-#define plat_store(p, v)		__atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define plat_load_acquire(p)		__atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define plat_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#include "plat_c11.h"
+#include "plat_rcu.h"
 
-/* True when *p was *old and is now new; otherwise *old is what was there. */
-static inline bool plat_cas64(u64 *p, u64 *old, u64 new)
+/* While something is awaited; runs the relax hook. */
+void plat_cpu_relax(void);
+
+/* --- locks: a higher rank first, or the test ends --- */
+
+typedef struct plat_spin plat_lock_t;
+
+void plat_lock_init(plat_lock_t *lock);
+/* Returns 1 when somebody else held it. */
+unsigned int plat_lock(plat_lock_t *lock, unsigned int rank);
+void plat_unlock(plat_lock_t *lock);
+
+/* --- memory --- */
+
+/* Zeroed, or NULL when a failure was asked for. */
+void *plat_page_alloc(void);
+void plat_page_free(void *page);
+void *plat_object_alloc(size_t size);
+void plat_object_free(void *object);
+
+static inline u64 plat_pa(const void *page)
 {
-	return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
-}
-
-static inline bool plat_cas32(u32 *p, u32 *old, u32 new)
-{
-	return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
-}
-
-/* Returns the old value. */
-static inline u64 plat_xchg64(u64 *p, u64 new)
-{
-	return __atomic_exchange_n(p, new, __ATOMIC_ACQ_REL);
-}
-
-/* *p &= mask; returns the old value. */
-static inline u64 plat_and64(u64 *p, u64 mask)
-{
-	return __atomic_fetch_and(p, mask, __ATOMIC_ACQ_REL);
-}
-
-/* *p += n; returns the new value. */
-static inline u64 plat_add64(u64 *p, u64 n)
-{
-	return __atomic_add_fetch(p, n, __ATOMIC_ACQ_REL);
-}
-
-/* Orders every access before it against every one after it. */
-static inline void plat_full_mb(void)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-static inline void plat_cpu_relax(void)
-{
-	sched_yield();	/* what is waited for may need this CPU */
-}
-
-/* A zeroed table page, or NULL when a failure was asked for. */
-void *plat_table_alloc(void);
-void plat_table_free(void *table);
-/* Frees at the next plat_test_grace_period(). */
-void plat_table_free_rcu(void *table);
-/* Link an unlinked table to another, outside of its content. */
-void plat_table_chain(void *table, void *next);
-void *plat_table_next(const void *table);
-
-static inline u64 plat_pa(const void *table)
-{
-	return (uintptr_t)table;
+	return (uintptr_t)page;
 }
 
 static inline void *plat_va(u64 pa)
@@ -85,15 +51,44 @@ static inline void *plat_va(u64 pa)
 	return (void *)(uintptr_t)pa;
 }
 
+/* Kept behind the page. A page that is not allocated ends the test. */
+void plat_page_set_owner(void *page, void *owner);
+void *plat_page_owner(u64 pa);
+
+/* --- CPUs, marks, warnings --- */
+
+/* Of this thread. */
+plat_cpumask_t *plat_kick_mask(void);
+void plat_kick(const plat_cpumask_t *mask);
+void plat_mark_bump(u64 root_pa, const u64 *gen);
+void plat_mark_done(u64 root_pa, u64 gen);
+
 /* A broken invariant of the core; counted, so that a test may expect it. */
 void plat_warn_once(const char *msg);
 
-/* For tests only. */
+/* --- for tests only --- */
+
+/* What a test does in the verbs' place; NULL: nothing. Set before threads. */
+struct plat_test_hooks {
+	void (*relax)(void);
+	void (*kick)(const plat_cpumask_t *mask);
+	void (*mark_bump)(u64 root_pa, const u64 *gen);
+	void (*mark_done)(u64 root_pa, u64 gen);
+};
+void plat_test_hooks(const struct plat_test_hooks *hooks);
+
 #define PLAT_TEST_POISON	0xdfdfdfdfdfdfdfdfull
-void plat_test_fail_nth(u64 nth);	/* 1: the next allocation; 0: none */
-void plat_test_grace_period(void);	/* frees what is deferred */
-u64 plat_test_live(void);		/* tables allocated and not freed */
-u64 plat_test_deferred(void);		/* of these, waiting for the period */
+
+/* About every mean-th verb of this thread loses time; 0: none does. */
+void plat_test_chaos(u32 mean, u64 seed);
+/* 1: the next allocation, of a page or an object, fails; 0: none. */
+void plat_test_fail_nth(u64 nth);
+/* Did the failure that was asked for last happen? */
+bool plat_test_failed(void);
+/* Every callback has run, everything freed is checked. Not under RCU. */
+void plat_test_grace_period(void);
+u64 plat_test_live(void);		/* pages allocated and not freed */
+u64 plat_test_live_objects(void);
 u64 plat_test_warnings(void);		/* since the last call */
 
 #endif /* SMP_PLAT_H */

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* State of the guest backend. */
+#include "plat.h"
+
+const struct plat_guest_ops *plat_guest_ops;
+
+void plat_guest_init(const struct plat_guest_ops *ops)
+{
+	plat_guest_ops = ops;
+}
+
+plat_cpumask_t *plat_kick_mask(void)
+{
+	static _Thread_local plat_cpumask_t mask;
+
+	return &mask;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Platform verbs of smp/, backend for guest page tables in a user library:
+ * atomics of plat_c11.h, liburcu, and pages that the library provides. What
+ * the library alone can know comes from struct plat_guest_ops, set once before
+ * anything else.
+ *
+ * A thread that walks tables is registered with plat_rcu_register().
+ */
+#ifndef SMP_PLAT_H
+#define SMP_PLAT_H
+
+#include "plat_c11.h"
+#include "plat_rcu.h"
+
+#include <sched.h>
+
+/*
+ * Pages come from arenas: aligned to PLAT_ARENA_SIZE, contiguous in guest
+ * physical space, zeroed, the first page of each reserved for the owners of
+ * the others and never handed out.
+ */
+#define PLAT_ARENA_SHIFT	21
+#define PLAT_ARENA_SIZE		(1ull << PLAT_ARENA_SHIFT)
+#define PLAT_PAGE_SHIFT		12
+
+struct plat_guest_ops {
+	void *(*page_alloc)(void);	/* zeroed, or NULL */
+	void (*page_free)(void *page);
+	void *(*object_alloc)(size_t size);	/* zeroed, or NULL */
+	void (*object_free)(void *object);
+	u64 (*pa)(const void *page);	/* guest physical address of a page */
+	void *(*va)(u64 pa);		/* and back, for pages of arenas */
+	void (*kick)(const plat_cpumask_t *mask);	/* as plat_kick() */
+	void (*warn)(const char *msg);
+};
+void plat_guest_init(const struct plat_guest_ops *ops);
+extern const struct plat_guest_ops *plat_guest_ops;
+
+static inline void plat_cpu_relax(void)
+{
+	__builtin_ia32_pause();
+}
+
+/* --- locks --- */
+
+typedef struct plat_spin plat_lock_t;
+
+static inline void plat_lock_init(plat_lock_t *lock)
+{
+	lock->held = 0;
+}
+
+/* Returns 1 when somebody else held it. Its holder may have been preempted. */
+static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
+{
+	(void)rank;
+	if (plat_spin_try(lock))
+		return 0;
+	for (unsigned int i = 0; !plat_spin_try(lock); i++)
+		if (i % 64 == 63)
+			sched_yield();
+		else
+			plat_cpu_relax();
+	return 1;
+}
+
+static inline void plat_unlock(plat_lock_t *lock)
+{
+	plat_spin_release(lock);
+}
+
+/* --- memory --- */
+
+static inline void *plat_page_alloc(void)
+{
+	return plat_guest_ops->page_alloc();
+}
+
+static inline void plat_page_free(void *page)
+{
+	plat_guest_ops->page_free(page);
+}
+
+static inline void *plat_object_alloc(size_t size)
+{
+	return plat_guest_ops->object_alloc(size);
+}
+
+static inline void plat_object_free(void *object)
+{
+	plat_guest_ops->object_free(object);
+}
+
+static inline u64 plat_pa(const void *page)
+{
+	return plat_guest_ops->pa(page);
+}
+
+static inline void *plat_va(u64 pa)
+{
+	return plat_guest_ops->va(pa);
+}
+
+static inline void **plat_arena_slot(const void *page)
+{
+	uintptr_t at = (uintptr_t)page & (PLAT_ARENA_SIZE - 1);
+
+	return (void **)((uintptr_t)page - at) + (at >> PLAT_PAGE_SHIFT);
+}
+
+static inline void plat_page_set_owner(void *page, void *owner)
+{
+	*plat_arena_slot(page) = owner;
+}
+
+static inline void *plat_page_owner(u64 pa)
+{
+	return *plat_arena_slot(plat_va(pa));
+}
+
+/* --- CPUs: the vCPU threads that share a table --- */
+
+plat_cpumask_t *plat_kick_mask(void);
+
+static inline void plat_kick(const plat_cpumask_t *mask)
+{
+	plat_guest_ops->kick(mask);
+}
+
+/* Nobody listens to marks of guest tables. */
+static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
+{
+	(void)root_pa;
+	(void)gen;
+}
+
+static inline void plat_mark_done(u64 root_pa, u64 gen)
+{
+	(void)root_pa;
+	(void)gen;
+}
+
+/* A broken invariant of the core; never a user's mistake. */
+static inline void plat_warn_once(const char *msg)
+{
+	plat_guest_ops->warn(msg);
+}
+
+#endif /* SMP_PLAT_H */
