@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The other threads of the process: what they do while one operation is
+ * measured. Each is pinned, and known to be where it should be before
+ * helpers_start() and helpers_settle() return.
+ */
+#ifndef BENCH_HELPER_H
+#define BENCH_HELPER_H
+
+#include "common.h"
+
+enum helper_kind {
+	HELPER_SPIN,		/* computes, makes no system call */
+	HELPER_BLOCK,		/* sleeps in read() of a pipe */
+};
+
+#define MAX_HELPERS 15
+
+/* What the others do, as a scenario of the table. */
+struct crowd {
+	const char *name;
+	enum helper_kind kind;
+	int nr;
+	int first_cpu;		/* helpers go round first_cpu..last CPU */
+	int nr_cpus;		/* on so many CPUs */
+};
+
+/* In DUNE mode they do it in Dune mode. */
+void helpers_start(const struct crowd *crowd, enum mode mode);
+/* Until each spinner is seen to run since the call. Any mode. */
+void helpers_settle(void);
+void helpers_stop(void);
+
+#endif /* BENCH_HELPER_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Limits on results. Each is printed with what was measured and what plain
+ * Linux took in the same run; with --check a broken one fails the program.
+ */
+#ifndef BENCH_LIMITS_H
+#define BENCH_LIMITS_H
+
+#include "measure.h"
+
+/* native: of the same run, for the reader; negative: there is none. */
+void limit(const char *what, double measured, double most, double native);
+/*
+ * Absolute limits are those of kernel 6.1, where plain Linux takes linux_takes
+ * for the operation; on other kernels the difference is the limit.
+ */
+double limit_here(double most, double linux_takes, double native);
+/* For what has to be exactly so. */
+void limit_exact(const char *what, double measured, double want);
+/* A limit that could not be judged is broken. */
+void limit_unknown(const char *what, const char *why);
+
+/* Sum of the vm's and all vCPUs' counters whose name contains part; -1: none. */
+long counters_named(const struct result *r, const char *part);
+/* One counter, over all vCPUs. */
+long vcpus_counter(const struct result *r, enum dune_vcpu_counter i);
+long vm_counter(const struct result *r, enum dune_vm_counter i);
+
+/* The value for main() to return. */
+int limits_end(void);
+
+#endif /* BENCH_LIMITS_H */

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+#include "team.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define MAX_TEAM 15
+#define AREA_BASE ((char *)0x300000000000)
+#define AREA_SIZE GIB
+#define LOCAL_STRIDE (64 * MIB)
+/* The first page of each 2 MiB is mapped throughout: so are its tables. */
+#define PER_TABLE 511
+
+struct member {
+	int index;
+	pthread_t thread;
+	volatile int fd;
+	int done;			/* operations stored */
+	uint32_t cost[TEAM_OPS];
+	uint8_t clean[TEAM_OPS];
+} __attribute__((aligned(4096)));
+
+static struct {
+	const struct work *work;
+	enum mode mode;
+	int nr;
+	volatile int arrived __attribute__((aligned(64)));
+	volatile unsigned int turn __attribute__((aligned(64)));
+} team;
+static struct member members[MAX_TEAM];
+static uint32_t all_costs[MAX_TEAM * TEAM_OPS];
+static uint8_t all_clean[MAX_TEAM * TEAM_OPS];
+
+const char *layout_name(enum layout layout)
+{
+	static const char *const names[] = { "local", "neighbour", "shared" };
+
+	return names[layout];
+}
+
+/* No system call, no exit: also between two operations. */
+static void barrier(void)
+{
+	unsigned int turn = team.turn;
+
+	if (__atomic_add_fetch(&team.arrived, 1, __ATOMIC_ACQ_REL) == team.nr) {
+		team.arrived = 0;
+		__atomic_store_n(&team.turn, turn + 1, __ATOMIC_RELEASE);
+		return;
+	}
+	while (__atomic_load_n(&team.turn, __ATOMIC_ACQUIRE) == turn)
+		asm volatile("pause");
+}
+
+static volatile char *page(int member, int i)
+{
+	char *base = AREA_BASE;
+
+	if (team.work->layout == LOCAL)
+		base += member * LOCAL_STRIDE;
+	else if (team.work->layout == NEIGHBOUR)
+		i = i * team.nr + member;
+	return base + i / PER_TABLE * 2 * MIB + (i % PER_TABLE + 1) * PAGE;
+}
+
+static volatile char *table_of(volatile char *p)
+{
+	return (volatile char *)((uintptr_t)p & ~(2 * MIB - 1));
+}
+
+static void touch_tables(void)
+{
+	for (int m = 0; m < team.nr; m++)
+		for (int i = 0; i < TEAM_PAGES; i++)
+			touch((char *)table_of(page(m, i)));
+}
+
+/* Nothing mapped but the tables; then as the work wants it. Plain mode. */
+static void prepare_round(void)
+{
+	MUST(madvise(AREA_BASE, AREA_SIZE, MADV_DONTNEED) == 0);
+	touch_tables();
+	for (int m = 0; m < team.nr; m++)
+		for (int i = 0; i < TEAM_PAGES; i++)
+			team.work->prepare(page(m, i));
+	if (team.mode == DUNE) {
+		guest_enter();
+		touch_tables();
+	}
+}
+
+static uint64_t interrupts(void)
+{
+	if (!have_emucount)
+		return 0;
+	return emucount_read(EMUCOUNT_SELF, EMU_EXTINT) +
+	       emucount_read(EMUCOUNT_SELF, EMU_EXIT(1));
+}
+
+/* first: where to store what this round takes. */
+static void work_round(struct member *self, int first)
+{
+	const struct work *work = team.work;
+	uint64_t t0, t1, irqs;
+
+	for (int i = 0; i < TEAM_PAGES; i++) {
+		volatile char *p = page(self->index, i);
+
+		work->before(p);
+		if (work->layout == SHARED)
+			barrier();
+		irqs = interrupts();
+		t0 = cost_now();
+		work->op(p);
+		t1 = cost_now();
+		self->clean[first + i] = work->samples == ALL ||
+					interrupts() == irqs;
+		self->cost[first + i] = t1 - t0;
+	}
+}
+
+static int store_at(int round)
+{
+	return round ? (round - 1) * TEAM_PAGES : 0;
+}
+
+static void *member_main(void *arg)
+{
+	struct member *self = arg;
+
+	pin_to(self->index);
+	if (team.mode == DUNE) {
+		guest_enter();
+		self->fd = dune_vcpu_fd();
+	}
+	for (int round = 0; round <= TEAM_ROUNDS; round++) {
+		barrier();
+		work_round(self, store_at(round));
+		barrier();
+	}
+	if (team.mode == DUNE) {
+		MUST(dune_inside());
+		guest_leave();
+	}
+	return NULL;
+}
+
+/* What the first thread does; events[] sums over the rounds that count. */
+static void lead(struct result *r)
+{
+	static uint64_t before[NR_EVENTS], after[NR_EVENTS];
+
+	for (int round = 0; round <= TEAM_ROUNDS; round++) {
+		prepare_round();
+		snapshot(before);
+		barrier();
+		work_round(&members[0], store_at(round));
+		barrier();
+		snapshot(after);
+		for (int i = 0; round && i < NR_EVENTS; i++)
+			r->event[i] += after[i] - before[i];
+		if (team.mode == DUNE) {
+			MUST(dune_inside());
+			guest_leave();
+		}
+	}
+}
+
+static void start_member(int m)
+{
+	members[m].index = m;
+	members[m].fd = -1;
+	if (m == 0)
+		return;
+	MUST(pthread_create(&members[m].thread, NULL, member_main, &members[m]) == 0);
+	while (team.mode == DUNE && members[m].fd < 0)
+		asm volatile("pause");
+	if (team.mode == DUNE)
+		watch_vcpu(members[m].fd);
+}
+
+const struct result *team_measure(const struct label *label,
+				  const struct work *work)
+{
+	struct result *r = result_new(label);
+	int m, n = 0;
+
+	team.work = work;
+	team.mode = label->mode;
+	team.nr = label->vcpus;
+	MUST(team.nr <= nr_cpus && team.nr <= MAX_TEAM);
+	map_area_at(AREA_BASE, AREA_SIZE);
+	memset(members, 0, sizeof(members));
+	for (m = 0; m < team.nr; m++)
+		start_member(m);
+	lead(r);
+	watch_none();
+	for (m = 0; m < team.nr; m++) {
+		if (m)
+			pthread_join(members[m].thread, NULL);
+		memcpy(all_costs + n, members[m].cost, sizeof(members[m].cost));
+		memcpy(all_clean + n, members[m].clean, sizeof(members[m].clean));
+		n += TEAM_OPS;
+	}
+	munmap(AREA_BASE, AREA_SIZE);
+	r->totals = true;
+	for (int i = 0; i < NR_EVENTS; i++)
+		r->event_mean[i] = (double)(int32_t)r->event[i] / n;
+	result_costs(r, all_costs, all_clean, n);
+	return r;
+}
