@@ -22,7 +22,7 @@ help: ## print this
 		$(MAKEFILE_LIST)
 
 .PHONY: all
-all: module lib apps guest-tests unit-tests ## module for kernel 6.1, library, programs and tests
+all: module lib apps guest-tests unit-tests bench-programs ## module for kernel 6.1, library, programs and tests
 
 .PHONY: setup
 setup: $(SETUP) ## install missing Debian packages (as tools/setup does)
@@ -62,6 +62,10 @@ unit-tests: lib ## the unit tests of smp/ and libdune
 	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 
+.PHONY: bench-programs
+bench-programs: lib
+	$(MAKE) -C bench/scaling BUILD=$(BUILD)
+
 .PHONY: vm
 vm: $(SETUP) ## the emulated machine: Bochs and kernel 6.1
 	tools/vm/kernel 6.1
@@ -88,10 +92,27 @@ test-guest: all ## the tests in the emulated machine, kernel 6.1, 2 CPUs
 test-all-kernels: all module-6.12 module-debug ## all tests on 6.1, 6.12 and debug; 6.1 also on 4 and 8 CPUs
 	@tests/run --plan all-kernels
 
+.PHONY: bench
+bench: all ## what faults and invalidations cost, Dune beside Linux, in the emulated machine
+	@bench/scaling/run --cpus $(CPUS)
+
+.PHONY: torture
+torture: SECONDS ?= 600
+torture: KERNEL ?= 6.1
+torture: guest-tests ## the coherence torture alone: SECONDS=600 KERNEL=6.1 CPUS=2
+	@$(MAKE) module-$(KERNEL)
+	tools/vm/run --kernel $(KERNEL) --cpus $(CPUS) --modules zram,lzo-rle \
+		--timeout $$((300 + 10 * $(SECONDS))) -- \
+		build/tests/guest/torture --seconds $(SECONDS)
+
 .PHONY: check-mutants
 check-mutants: all ## break smp/, module and library on purpose; a test must notice each time
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
 	@tests/check-guest-mutants
+
+.PHONY: check-tlbsan
+check-tlbsan: all ## drop or misplace EPT flushes on purpose; the emulator's TLB sanitizer must notice
+	@tests/check-guest-mutants --filter '^tlbsan-'
 
 .PHONY: lint
 lint: ## static checks, under 30 s

@@ -7,7 +7,7 @@
  * Each case gets a session of its own, a time limit, and a marker in the
  * kernel log before it starts. A kernel report (WARNING, BUG, lockdep, KASAN,
  * RCU, ...) that appears after the marker fails the case even if the program
- * passed. What tests/run reads are the lines that start with "##case". There
+ * passed; so does a report of the emulator's TLB sanitizer. What tests/run reads are the lines that start with "##case". There
  * is no shell: COMMAND is split at blanks.
  */
 #include <errno.h>
@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "emucount.h"
 
 #define MAX_ARGS 32
 #define MAX_REASON 160
@@ -46,6 +48,19 @@ static const char *const harmless[] = {
 static int kmsg = -1;
 static int found, shown;	/* reports and lines of them, of this case */
 static double limit_scale = 1;
+
+/* Reports of the emulator's TLB sanitizer so far; their text is on the console. */
+static unsigned long long tlbsan_errors(void)
+{
+	static int available = -1;
+	unsigned long long sum = 0;
+
+	if (available < 0)
+		available = emucount_available();
+	for (unsigned int cpu = 0; available && cpu < emucount_nr_cpus(); cpu++)
+		sum += emucount_read(cpu, EMU_TLBSAN_ERRORS);
+	return sum;
+}
 
 static double now(void)
 {
@@ -164,6 +179,7 @@ static bool run_case(char *spec)
 	char *name = strtok(spec, "|"), *limit = strtok(NULL, "|");
 	char *command = strtok(NULL, "|");
 	const char *verdict = "FAIL";
+	unsigned long long stale = tlbsan_errors();
 	int status = 0, pipefd[2];
 	bool timed_out = false;
 	size_t len = 0;
@@ -215,6 +231,7 @@ static bool run_case(char *spec)
 	if (len)
 		printf("  %.*s\n", (int)len, line);
 	close(pipefd[0]);
+	stale = tlbsan_errors() - stale;
 
 	if (timed_out) {
 		check_kernel_log(reason);
@@ -222,6 +239,9 @@ static bool run_case(char *spec)
 			snprintf(reason, sizeof(reason), "timeout after %s s", limit);
 	} else if (check_kernel_log(reason)) {
 		/* the report is the reason */
+	} else if (stale) {
+		snprintf(reason, sizeof(reason),
+			 "TLB sanitizer: %llu reports, see the console", stale);
 	} else if (WIFSIGNALED(status)) {
 		snprintf(reason, sizeof(reason), "killed by signal %d (%s)",
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));

@@ -21,7 +21,7 @@ static const char *test_name;
 
 static void usage(int status)
 {
-	printf("usage: %s [--native] [--threads N] [--rounds N] [--seed N] [--only PART] [--no-rseq]\n",
+	printf("usage: %s [--native] [--threads N] [--rounds N] [--seconds N] [--seed N] [--only PART] [--no-rseq]\n",
 	       test_name);
 	exit(status);
 }
@@ -44,6 +44,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		{ "native", no_argument, NULL, 'n' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "rounds", required_argument, NULL, 'r' },
+		{ "seconds", required_argument, NULL, 'd' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "no-rseq", no_argument, NULL, 'q' },
@@ -59,6 +60,8 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		opt.threads = 1;
 	if (!opt.rounds)
 		opt.rounds = 1;
+	if (!opt.seconds)
+		opt.seconds = 1;
 	if (!opt.seed)
 		opt.seed = (now_ns() ^ (uint64_t)getpid() << 40) | 1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -66,6 +69,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		case 'n': opt.native = true; break;
 		case 't': opt.threads = atoi(optarg); break;
 		case 'r': opt.rounds = atol(optarg); break;
+		case 'd': opt.seconds = atoi(optarg); break;
 		case 's': opt.seed = strtoull(optarg, NULL, 0) | 1; break;
 		case 'o': opt.only = optarg; break;
 		case 'q': without_rseq(argv); break;

@@ -3,8 +3,8 @@
  * Frame of a guest test: options, modes, threads, counters, child processes.
  *
  * Every test takes --native (all threads stay in plain Linux mode: proves the
- * test itself right), --threads N, --rounds N, --seed N, --only NAME, and
- * --no-rseq (start again without glibc's rseq: with it Linux sends a thread
+ * test itself right), --threads N, --rounds N, --seconds N, --seed N, --only NAME,
+ * and --no-rseq (start again without glibc's rseq: with it Linux sends a thread
  * through user mode after every preemption, which hides what the module fails
  * to do by itself).
  */
@@ -23,6 +23,7 @@ struct test_opts {
 	bool native;
 	int threads;
 	long rounds;
+	int seconds;		/* of work, for tests that are measured in time */
 	uint64_t seed;
 	const char *only;	/* name of the one part to run, or NULL */
 };
