@@ -121,7 +121,7 @@ inline flush()
 	d_step { tlb[0] = 0; tlb[1] = 0 }
 }
 
-/* zap_upper(), zap_leaves(): what was seen absent needs no lock. */
+/* zap_in_table(), zap_leaves(): what was seen absent needs no lock. */
 inline walk()
 {
 	see = 0;
@@ -137,7 +137,7 @@ proctype invalidate(byte next)
 	byte see, old, before;
 	bool removed, unknown;
 
-	/* inval_begin(): plat_add64_full() */
+	/* inval_mark(): plat_add64_full() */
 #ifdef MUT_NO_INVAL_FENCE
 	walk();
 	marks++;
@@ -170,7 +170,7 @@ proctype invalidate(byte next)
 #ifdef MUT_MARK_LATE
 	marks++;
 #endif
-	/* inval_pending(), flush_range(), ept_flush() */
+	/* inval_pending_one(), flush_now(), ept_flush() */
 #ifndef MUT_PENDING_IGNORED
 	unknown = marks > 1;
 #endif
@@ -194,7 +194,7 @@ proctype invalidate(byte next)
 	/* Linux: under its page-table lock; who cleared the page frees it. */
 	d_step { old = host; host = next };
 	freed = freed | bit(old);
-	/* inval_end() [IV-4] */
+	/* inval_unmark() [IV-4] */
 	assert(entry.mem != old);
 #ifndef MUT_END_EARLY
 #ifdef MUT_NO_SEQ

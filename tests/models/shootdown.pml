@@ -10,6 +10,7 @@
  * Mutants:
  * MUT_NO_VCPU_FENCE	[SD-1] missing
  * MUT_NO_FLUSHER_FENCE	[SD-2] missing: the modes are read before the bump
+ * MUT_ENTERING_IS_OUTSIDE	the flusher does not wait for ENTERING to end
  * MUT_GEN_BEFORE_MODE	sd_enter() reads the generation first
  * MUT_BUMP_BEFORE_ZAP	the generation rises before the entry is gone
  * MUT_NO_INVEPT	sd_flushed() without a flush
@@ -32,8 +33,9 @@
 #define ALL	3	/* one bit a page; page f belongs to flusher f */
 
 #define OUTSIDE	 0
-#define IN_GUEST 1
-#define EXITING	 2
+#define ENTERING 1
+#define IN_GUEST 2
+#define EXITING	 3
 
 /* struct sd_vm, struct sd_cpu */
 byte gen = 1;
@@ -57,7 +59,7 @@ end:	do
 #ifdef MUT_GEN_BEFORE_MODE
 		g = gen;
 #endif
-		tso_store(mode[me], IN_GUEST);
+		tso_store(mode[me], ENTERING);
 #ifndef MUT_NO_VCPU_FENCE
 		tso_fence(mode[me]);
 #endif
@@ -76,6 +78,7 @@ end:	do
 			fi;
 			g = 0
 		};
+		tso_store(mode[me], IN_GUEST);	/* sd_entered() */
 		/* vmx_run(): walk, keep what was found, use it at any time. */
 		if
 		:: tlb[me] = tlb[me] | entries
@@ -104,7 +107,11 @@ end_in_guest:
 inline ask(c)
 {
 #ifndef MUT_NO_FLUSHER_FENCE
-	m[c] = mode[c].mem;
+#ifdef MUT_ENTERING_IS_OUTSIDE
+	m[c] = (mode[c].mem == ENTERING -> OUTSIDE : mode[c].mem);
+#else
+	atomic { mode[c].mem != ENTERING -> m[c] = mode[c].mem };
+#endif
 #endif
 	d_step {
 		if
@@ -162,8 +169,8 @@ proctype flusher(byte f)
 	byte m[NCPU];
 
 #ifdef MUT_NO_FLUSHER_FENCE
-	m[0] = mode[0].mem;
-	m[1] = mode[1].mem;
+	atomic { mode[0].mem != ENTERING -> m[0] = mode[0].mem };
+	atomic { mode[1].mem != ENTERING -> m[1] = mode[1].mem };
 #endif
 #ifdef MUT_BUMP_BEFORE_ZAP
 	d_step { gen++; g = gen };

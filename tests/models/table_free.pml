@@ -24,7 +24,8 @@
  * MUT_NO_DEAD_ZAP	zap_leaves() does not look at dead
  * MUT_DEAD_UNLOCKED	dismantle() does not take the table's lock
  * MUT_PLAIN_LINK	a table is linked by a plain store
- * MUT_POP_FIRST	a table leaves the cache before the cmpxchg, which may fail
+ * MUT_POP_FIRST	a table leaves the cache for good before the cmpxchg, which may fail
+ * MUT_POP_LAST		a table is popped, by its next pointer, after it was linked
  * MUT_LINK_FIRST	[PT-1] missing: a table is linked before it is filled
  * MUT_WALK_NO_RCU	the walker is no RCU reader
  * MUT_FAULT_NO_RCU	the fault is no RCU reader
@@ -50,6 +51,7 @@ byte root;		/* the root's entry */
 byte entry[NPAGE];	/* of a table page */
 byte leaves[NPAGE];	/* struct pt_table.nr_leaves */
 byte dead, locked, linked, freed;	/* one bit a page; 0: the root's */
+byte next[NPAGE];	/* struct pt_table.next: of a cache, then of a gather */
 bool reading[READERS];
 byte installed, removed, done;
 
@@ -66,7 +68,7 @@ inline touch(page)
 	assert(entry[page] != GARBAGE)
 }
 
-/* step_down(): a table of the cache goes into an absent entry */
+/* step_down(), cache_pop(): a table of the cache goes into an absent entry */
 inline link(e)
 {
 	if
@@ -95,11 +97,19 @@ inline link(e)
 #endif
 			e = spare;
 			value = spare;
-			linked = linked | bit(spare);	/* cache_pop() */
+			linked = linked | bit(spare);
+#ifndef MUT_POP_LAST
 			spare = spare2; spare2 = 0
+#endif
 		:: else -> value = e
 		fi
 	};
+#endif
+#ifdef MUT_POP_LAST
+	if
+	:: value == spare -> spare = next[spare]
+	:: else
+	fi;
 #endif
 #ifdef MUT_LINK_FIRST
 	if
@@ -277,7 +287,9 @@ proctype zap_all()
 		:: else
 		fi;
 		unlock(upper);
+		/* gather_table() */
 		gather = gather | bit(upper);
+		next[upper] = (is_table(lower) -> lower : 0);
 #ifdef MUT_FLUSH_LINKED
 		shootdown();
 #endif
@@ -375,6 +387,7 @@ init {
 	atomic {
 		entry[1] = GARBAGE; entry[2] = GARBAGE;
 		entry[3] = GARBAGE; entry[4] = GARBAGE;
+		next[1] = 2; next[3] = 4;
 		run fault(0, 1, 2);
 #ifdef LINKS
 		run fault(1, 3, 4);
