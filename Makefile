@@ -61,6 +61,7 @@ guest-tests: lib ## the test programs that run in the emulated machine
 unit-tests: lib ## the unit tests of smp/ and libdune
 	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
+	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
 
 .PHONY: bench-programs
 bench-programs: lib
@@ -113,6 +114,14 @@ check-mutants: all ## break smp/, module and library on purpose; a test must not
 .PHONY: check-tlbsan
 check-tlbsan: all ## drop or misplace EPT flushes on purpose; the emulator's TLB sanitizer must notice
 	@tests/check-guest-mutants --filter '^tlbsan-'
+
+.PHONY: check-models
+check-models: $(SETUP) ## Spin: each model holds in its whole state space, each mutant of it fails
+	@tests/models/run
+
+.PHONY: check-litmus
+check-litmus: $(SETUP) ## store-buffering tests of the fences, on this machine's cores
+	@$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus check
 
 .PHONY: lint
 lint: ## static checks, under 30 s
