@@ -40,7 +40,7 @@
  * MUT_NO_NESTED	Linux flushes only what it cleared itself
  * MUT_NO_VCPU_FENCE	[SD-1] missing
  */
-#include "tso.h"
+#include "tso.inc"
 
 #if !defined(RECLAIM) && !defined(TWICE) && !defined(BOTH)
 #define RECLAIM

@@ -25,7 +25,7 @@
  * MUT_PENDING_IGNORED	what was found absent is taken for flushed
  * MUT_NO_LOCK		a fault installs without the table's lock
  */
-#include "tso.h"
+#include "tso.inc"
 
 #define FROZEN	 7
 #define TRIES	 2

@@ -23,7 +23,7 @@
  * MUT_NO_VCPU_FENCE	[SD-1] missing
  * MUT_FLUSH_MASKED_OUT	a CPU that left the mask counts as flushed (seen = gen)
  */
-#include "tso.h"
+#include "tso.inc"
 
 #define NCPU	2
 #define RUNS	2	/* of each thread */

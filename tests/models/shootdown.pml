@@ -22,7 +22,7 @@
  * MUT_NO_KICK		EXITING is set, no interrupt sent
  * MUT_SEEN_IS_ENOUGH	seen >= gen - 1 counts as flushed
  */
-#include "tso.h"
+#include "tso.inc"
 
 #define NCPU	2
 #define NFLUSH	2
