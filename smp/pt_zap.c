@@ -6,12 +6,13 @@
  * is about to fill one. An entry that is not absent is looked at again under
  * its table's lock. A table that the range covers is unlinked as a whole:
  *
- *   parent locked, table locked: dead = true
+ *   parent locked: parent's entry = 0, so that who finds the table dead knows
+ *     that nothing leads to it any more and that a flush from now on is enough
+ *   table locked: dead = true
  *   level 1: its leaves stay as they are (nr_leaves says how many): whoever
  *     installs or removes there takes the lock and sees dead
  *   above: every entry becomes FROZEN, because tables are linked there without
  *     the lock; 0 would let a new table in that nobody would find again
- *   parent's entry = 0
  *
  * Hardware may walk a dead table until the shootdown, software until the end
  * of its grace period; the gather keeps it that long.
@@ -69,7 +70,7 @@ static void freeze_locked(const struct zap *zap, struct pt_table *table)
 	}
 }
 
-/* The parent's lock is held, its entry still leads here. Nests 2 deep. */
+/* The parent's lock is held, its entry leads here no more. Nests 2 deep. */
 static void dismantle(const struct zap *zap, struct pt_table *table)
 {
 	plat_lock(&table->lock, table->level);
@@ -113,7 +114,8 @@ static enum upper zap_upper_locked(const struct zap *zap, struct pt_table *table
 	u64 *entry = &table->entry[pt_index(addr, table->level)];
 	bool covered = covers(zap, addr, table->level);
 
-	*value = plat_load(entry);
+	/* [PT-2] again: this may be another table than the one passed by. */
+	*value = plat_load_acquire(entry);
 	if (table->dead || !pt_is_present(zap->geom, *value))
 		return UPPER_DONE;
 	if (pt_is_leaf(zap->geom, *value, table->level)) {
@@ -124,9 +126,9 @@ static enum upper zap_upper_locked(const struct zap *zap, struct pt_table *table
 	}
 	if (!covered)
 		return UPPER_DESCEND;
-	dismantle(zap, pt_child_table(zap->geom, *value));
 	/* Hardware may set accessed in an upper entry as well. */
 	plat_xchg64(entry, 0);
+	dismantle(zap, pt_child_table(zap->geom, *value));
 	return UPPER_DONE;
 }
 
