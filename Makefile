@@ -123,6 +123,10 @@ check-models: $(SETUP) ## Spin: each model holds in its whole state space, each 
 check-litmus: $(SETUP) ## store-buffering tests of the fences, on this machine's cores
 	@$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus check
 
+.PHONY: check-tsan
+check-tsan: ## smp/ on simulated CPUs under the thread sanitizer, SECS=60
+	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-tsan
+
 .PHONY: lint
 lint: ## static checks, under 30 s
 	@tools/lint

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* One round: a world, its threads, and the balance when they have stopped. */
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "glue.h"
+#include "stress.h"
+
+#define MAX_MM		4
+#define HANG_MS		40000u
+#define FROZEN		0xc00ull
+
+struct world w;
+struct totals totals;
+
+static void sleep_ms(unsigned int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
+
+	nanosleep(&t, NULL);
+}
+
+static void *mm_thread(void *arg)
+{
+	struct pt_cache cache = { 0 };
+
+	rnd_seed((u64)(uintptr_t)arg);
+	plat_test_chaos(w.chaos, rnd(1u << 30));
+	plat_rcu_register();
+	while (!plat_load_acquire(&w.stop_mm)) {
+		op_random(&cache);
+		__atomic_fetch_add(&w.ops, 1, __ATOMIC_RELAXED);
+	}
+	pt_cache_drain(&cache);
+	plat_rcu_unregister();
+	return NULL;
+}
+
+/* --- the balance --- */
+
+struct found {
+	u64 tables, leaves[4];
+};
+
+static void look_through(const u64 *entry, unsigned int level,
+			 struct found *found)
+{
+	const struct pt_geometry *geom = w.ept.geom;
+	const struct pt_table *table = plat_page_owner(plat_pa(entry));
+	u64 leaves = 0;
+
+	for (unsigned int i = 0; i < PT_ENTRIES; i++) {
+		if (!entry[i])
+			continue;
+		if (!(entry[i] & geom->present_mask))
+			fail("an entry of level %u is left as 0x%llx", level,
+			     entry[i]);
+		if (level == 1 || (entry[i] & geom->leaf_bit))
+			leaves++;
+		else
+			look_through(plat_va(entry[i] & geom->addr_mask),
+				     level - 1, found);
+	}
+	if (table->dead || table->level != level || table->nr_leaves != leaves)
+		fail("table of level %u: dead %d, level %u, %u leaves, in truth %llu",
+		     level, table->dead, table->level, table->nr_leaves, leaves);
+	found->tables++;
+	if (level < 4)
+		found->leaves[level] += leaves;
+}
+
+static void check_books(void)
+{
+	struct found found = { 0 };
+	u64 live;
+
+	look_through(w.ept.root->entry, PT_LEVELS, &found);
+	live = plat_test_live();
+	if (live != found.tables || live != plat_test_live_objects())
+		fail("%llu table pages are allocated, %llu descriptors, %llu are reachable",
+		     live, plat_test_live_objects(), found.tables);
+	if (w.counts.tables + 1 != found.tables)
+		fail("%llu tables counted, %llu found", w.counts.tables + 1,
+		     found.tables);
+	for (unsigned int level = 1; level < 4; level++)
+		if (w.counts.leaves[level] != found.leaves[level])
+			fail("level %u: %llu leaves counted, %llu found", level,
+			     w.counts.leaves[level], found.leaves[level]);
+}
+
+/* What the EPT maps, the host maps: the same memory, no fewer rights. */
+static void check_mirror(void)
+{
+	for (unsigned int i = 0; i < NR_REGIONS * NR_HOT; i++) {
+		u64 hva = host_hva(i / NR_HOT, i % NR_HOT);
+		unsigned int level;
+		u64 entry = pt_lookup(&w.ept, glue_gpa(hva), &level);
+		struct pt_leaf leaf = { 0 };
+		u64 offset;
+
+		if (!entry)
+			continue;
+		if (host_leaf(hva, PT_R, &leaf) ||
+		    (w.ept.geom->rights(entry) & ~leaf.rights))
+			fail("the EPT maps 0x%llx, the host does not", hva);
+		offset = hva & (pt_level_size(level) - 1);
+		if ((entry & HOST_PA & ~(pt_level_size(level) - 1)) + offset !=
+		    leaf.pa + (hva & (pt_level_size(leaf.level) - 1)))
+			fail("the EPT maps other memory at 0x%llx than the host",
+			     hva);
+	}
+}
+
+static void check_quiet(void)
+{
+	u64 active = inval_active(w.inval.global.word);
+
+	for (unsigned int i = 0; i < INVAL_NR_BUCKETS; i++)
+		active += inval_active(w.inval.bucket[i].word);
+	if (active)
+		fail("%llu invalidations are still in progress", active);
+	for (unsigned int i = 0; i < w.nr_cpus; i++)
+		if (w.sd_cpu[i].mode != SD_OUTSIDE)
+			fail("cpu %u is still in guest", i);
+	if (plat_test_warnings())
+		fail("the core has warned");
+}
+
+static void check_end(void)
+{
+	for (unsigned int i = 0; i < w.nr_vcpus; i++)
+		pt_cache_drain(&w.vcpu[i].tables);
+	plat_test_grace_period();
+	check_quiet();
+	check_books();
+	check_mirror();
+	op_unmap_all();
+	plat_test_grace_period();
+	check_books();
+	for (unsigned int level = 1; level < 4; level++)
+		if (w.counts.leaves[level])
+			fail("leaves of level %u are left of nothing", level);
+	if (mm_used_frames())
+		fail("%llu pieces of host memory leaked", mm_used_frames());
+	pt_destroy(&w.ept);
+	plat_test_grace_period();
+	if (plat_test_live() || plat_test_live_objects())
+		fail("table pages are left after the end");
+}
+
+/* --- the round --- */
+
+static u64 accesses(void)
+{
+	u64 sum = plat_load(&w.ops);
+
+	for (unsigned int i = 0; i < w.nr_cpus; i++)
+		sum += plat_load(&w.cpu[i].irq_handled) +
+		       plat_load(&w.sd_cpu[i].seen);
+	return sum;
+}
+
+/* Ends the program when nothing moves any more. */
+static void let_run(unsigned int ms)
+{
+	u64 last = accesses();
+
+	for (unsigned int at = 0, still = 0; at < ms; at += 10, still += 10) {
+		sleep_ms(10);
+		if (accesses() != last)
+			still = 0;
+		if (still > HANG_MS)
+			fail("nothing moves any more");
+		last = accesses();
+	}
+}
+
+static void *watch(void *joined)
+{
+	for (unsigned int ms = 0; ms < HANG_MS; ms += 10) {
+		if (__atomic_load_n((u32 *)joined, __ATOMIC_ACQUIRE))
+			return NULL;
+		sleep_ms(10);
+	}
+	fail("a thread does not end");
+}
+
+static void world_init(const struct round *round)
+{
+	static const struct plat_test_hooks hooks = {
+		.relax = cpu_relax_hook, .kick = cpu_kick_hook,
+		.mark_bump = cpu_mark_bump_hook,
+		.mark_done = cpu_mark_done_hook,
+	};
+
+	memset(&w, 0, sizeof(w));
+	w.nr_cpus = round->nr_cpus;
+	w.nr_vcpus = round->nr_vcpus;
+	w.nr_mm = round->nr_mm;
+	w.chaos = round->chaos;
+	w.bumped = 1;
+	for (unsigned int i = 0; i < MAX_CPUS; i++) {
+		w.cpu[i].number = i;
+		w.cpu[i].using_gen = USING_NOTHING;
+	}
+	plat_test_hooks(&hooks);
+	mm_init();
+	if (pt_init(&w.ept, round->geom))
+		fail("no memory");
+	sd_vm_init(&w.sd, pt_root_pa(&w.ept), &w.cpus, w.sd_cpu);
+}
+
+static void add_totals(void)
+{
+	u64 *to = (u64 *)&totals.counts, *from = (u64 *)&w.counts;
+
+	for (size_t i = 0; i < sizeof(w.counts) / sizeof(u64); i++)
+		to[i] += from[i];
+	totals.ops += w.ops;
+	for (unsigned int i = 0; i < w.nr_cpus; i++) {
+		totals.runs += w.cpu[i].runs;
+		totals.accesses += w.cpu[i].accesses;
+		totals.walks += w.cpu[i].walks;
+		totals.violations += w.cpu[i].violations;
+		totals.kicked += w.cpu[i].kicked;
+	}
+}
+
+void round_run(const struct round *round)
+{
+	pthread_t cpu[MAX_CPUS], mm[MAX_MM], watcher;
+	u32 joined = 0;
+
+	world_init(round);
+	rnd_seed(round->seed);
+	for (unsigned int i = 0; i < w.nr_cpus; i++)
+		pthread_create(&cpu[i], NULL, cpu_thread, &w.cpu[i]);
+	for (unsigned int i = 0; i < w.nr_mm; i++)
+		pthread_create(&mm[i], NULL, mm_thread,
+			       (void *)(uintptr_t)rnd(1u << 30));
+	let_run(round->ms);
+
+	pthread_create(&watcher, NULL, watch, &joined);
+	plat_store_release(&w.stop_mm, 1);
+	for (unsigned int i = 0; i < w.nr_mm; i++)
+		pthread_join(mm[i], NULL);
+	plat_store_release(&w.stop_cpus, 1);
+	for (unsigned int i = 0; i < w.nr_cpus; i++)
+		pthread_join(cpu[i], NULL);
+	__atomic_store_n(&joined, 1, __ATOMIC_RELEASE);
+	pthread_join(watcher, NULL);
+	add_totals();
+	check_end();
+	mm_fini();
+}
