@@ -102,7 +102,7 @@ torture: SECONDS ?= 600
 torture: KERNEL ?= 6.1
 torture: guest-tests ## the coherence torture alone: SECONDS=600 KERNEL=6.1 CPUS=2
 	@$(MAKE) module-$(KERNEL)
-	tools/vm/run --kernel $(KERNEL) --cpus $(CPUS) --modules zram,lzo-rle \
+	tools/vm/run --kernel $(KERNEL) --cpus $(CPUS) --modules 'zram,lzo-rle?' \
 		--timeout $$((300 + 10 * $(SECONDS))) -- \
 		build/tests/guest/torture --seconds $(SECONDS)
 

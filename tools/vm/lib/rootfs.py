@@ -218,9 +218,13 @@ def module_frames(kernel, names):
             built_in = {os.path.basename(line.strip())[:-3].replace("-", "_") for line in f}
     want = {}
     for name in names:
+        optional = name.endswith("?")
+        name = name.rstrip("?")
         if name.replace("-", "_") in built_in:
             continue
         if name.replace("-", "_") not in depends:
+            if optional:
+                continue
             raise VmError("kernel %s has no module %s" % (kernel.version, name))
         path, rest = depends[name.replace("-", "_")]
         want.update((p, 1) for p in [path] + rest)

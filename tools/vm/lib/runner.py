@@ -71,7 +71,7 @@ def parse(argv):
     p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
                    help="Debian packages to have inside")
     p.add_argument("--modules", default="", metavar="MOD,MOD",
-                   help="kernel modules to have inside (for modprobe)")
+                   help="kernel modules to have inside (for modprobe); MOD? only where the kernel has it")
     p.add_argument("--file", action="append", default=[], metavar="PATH",
                    help="host file or folder to have inside under the same absolute path")
     p.add_argument("--out", metavar="DIR", help="where results go (default build/vm/out/...)")
