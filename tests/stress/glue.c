@@ -34,15 +34,6 @@ static void flush(struct gather *gather)
 	gather_release(gather);
 }
 
-/* ept_flush_defer() */
-static void flush_defer(u64 start, u64 end, struct gather *gather)
-{
-	shootdown_defer(&w.sd, &w.inval, start, end, gather);
-	count(deferred, 1);
-	count_removed(gather);
-	gather_release(gather);
-}
-
 /* ept_flush_settle() */
 static void flush_settle(u64 start, u64 end, u64 gen)
 {
@@ -77,7 +68,18 @@ static void zap_slot(unsigned int slot, u64 start, u64 end,
 		zap_whole_slot(gpa);
 }
 
-/* zap() */
+/* ept_zap_slot_small() */
+static void zap_slot_small(unsigned int slot, u64 start, u64 end,
+			   struct gather *gather)
+{
+	u64 gpa = slot_gpa(slot), mask = SLOT_SIZE - 1;
+
+	if (pt_zap_small(&w.ept, gpa + (start & mask),
+			 gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
+		zap_whole_slot(gpa);
+}
+
+/* for_each_slot() */
 static void zap(u64 start, u64 end, struct gather *gather)
 {
 	for (unsigned int slot = 0; slot < NR_SLOTS; slot++) {
@@ -90,43 +92,86 @@ static void zap(u64 start, u64 end, struct gather *gather)
 	}
 }
 
-/* flush_range() */
-static void flush_range(u64 start, u64 end, enum glue_ride ride,
-			struct gather *gather)
+/* flush_now() */
+static void flush_now(u64 start, u64 end, enum glue_ride ride,
+		      struct gather *gather, enum inval_pending pending, u64 gen)
 {
-	bool removed = gather_needs_flush(gather);
-	enum inval_pending pending;
-	u64 gen;
-
-	pending = inval_pending(&w.inval, start, end, &gen);
-	if (!removed && pending == INVAL_UNKNOWN)
-		count(raced, 1);
-	if (!gather->tables && ride == GLUE_RIDE_SURE) {
-		if (removed || pending == INVAL_UNKNOWN)
-			flush_defer(start, end, gather);
-		else
-			count_removed(gather);
-	} else if (removed || pending == INVAL_UNKNOWN) {
+	if (pending == INVAL_UNKNOWN || gather_needs_flush(gather)) {
 		flush(gather);
-	} else {
-		count_removed(gather);
-		if (pending == INVAL_DEFERRED)
-			flush_settle(start, end, gen);
+		return;
 	}
+	count_removed(gather);
+	if (pending == INVAL_DEFERRED && ride == GLUE_RIDE_NOT)
+		flush_settle(start, end, gen);
+}
+
+/* may_defer() */
+static bool may_defer(enum glue_ride ride, const struct gather *gather,
+		      enum inval_pending pending)
+{
+	return (pending == INVAL_UNKNOWN || gather_needs_flush(gather)) &&
+	       !gather->tables && ride == GLUE_RIDE_SURE;
+}
+
+/* nothing_to_flush() */
+static bool nothing_to_flush(const struct gather *gather,
+			     enum inval_pending pending)
+{
+	if (gather_is_empty(gather) && pending == INVAL_UNKNOWN)
+		count(raced, 1);
+	return gather_is_empty(gather) && pending == INVAL_NOTHING;
+}
+
+/* start_wide() */
+static void start_wide(u64 start, u64 end, enum glue_ride ride)
+{
+	enum inval_pending pending;
+	struct gather gather = GATHER_INIT;
+	u64 gen = 0;
+
+	inval_begin_wide(&w.inval, start, end);
+	zap(start, end, &gather);
+	pending = inval_pending_wide(&w.inval, start, end, &gen);
+	if (nothing_to_flush(&gather, pending))
+		return;
+	if (!may_defer(ride, &gather, pending)) {
+		flush_now(start, end, ride, &gather, pending, gen);
+		return;
+	}
+	shootdown_defer(&w.sd, &w.inval, start, end, &gather);
+	count(deferred, 1);
+	count_removed(&gather);
+}
+
+/* start_small() */
+static void start_small(u64 start, u64 end, enum glue_ride ride)
+{
+	struct inval_bucket *bucket = inval_bucket(&w.inval, start);
+	enum inval_pending pending;
+	struct gather gather = GATHER_INIT;
+	u64 gen = 0;
+
+	inval_mark(bucket);
+	zap_slot_small(start >> SLOT_SHIFT, start, end, &gather);
+	pending = inval_pending_one(&w.inval, bucket, &gen);
+	if (nothing_to_flush(&gather, pending))
+		return;
+	if (!may_defer(ride, &gather, pending)) {
+		flush_now(start, end, ride, &gather, pending, gen);
+		return;
+	}
+	shootdown_defer_one(&w.sd, bucket, &gather);
+	count(deferred, 1);
+	count_removed(&gather);
 }
 
 /* range_start() */
 void glue_range_start(u64 start, u64 end, enum glue_ride ride)
 {
-	struct gather gather;
-	u64 gen;
-
-	gather_init(&gather);
-	inval_begin(&w.inval, start, end);
-	zap(start, end, &gather);
-	if (gather.nr_tables || gather_nr_leaves(&gather) ||
-	    inval_pending(&w.inval, start, end, &gen) != INVAL_NOTHING)
-		flush_range(start, end, ride, &gather);
+	if (inval_is_small(start, end))
+		start_small(start, end, ride);
+	else
+		start_wide(start, end, ride);
 }
 
 /* range_end() */
@@ -140,7 +185,11 @@ void glue_after_flush(u64 start, u64 end)
 {
 	u64 gen = inval_deferred(&w.inval, start, end);
 
-	if (gen)
+	if (!gen)
+		return;
+	if (shootdown_progress(&w.sd, gen) == SD_OVER)
+		inval_deferred_done(&w.inval, start, end, gen);
+	else
 		flush_settle(start, end, gen);
 }
 

@@ -185,6 +185,9 @@ static void op_zap_ride(u64 start, u64 end)
 	glue_range_start(start, end, GLUE_RIDE_SURE);
 	nr = clear_range(start, end, &batch);
 	glue_range_end(start, end);
+	/* Others get here before the flush. */
+	for (unsigned int i = rnd(8) ? 0 : rnd(30); i; i--)
+		plat_cpu_relax();
 	if (nr || __atomic_load_n(&tlb_flush_pending, __ATOMIC_SEQ_CST) > 1) {
 		linux_flush();
 		glue_after_flush(start, end);
@@ -405,7 +408,11 @@ static void random_range(unsigned int r, u64 *start, u64 *end)
 {
 	unsigned int first = rnd(NR_HOT), last = first + rnd(NR_HOT - first);
 
-	switch (rnd(8)) {
+	switch (rnd(9)) {
+	case 8:			/* where others are as well */
+		*start = host_hva(r, 0);
+		*end = host_hva(r, 1) + 4096;
+		break;
 	case 0:
 		*start = w.region[r].hva;
 		*end = *start + REGION_SIZE;

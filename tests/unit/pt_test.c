@@ -315,6 +315,92 @@ static void contention_is_counted(void)
 	destroy(&pt);
 }
 
+/* --- a table that goes while a fault waits for its lock --- */
+
+static struct {
+	struct pt pt;
+	struct gather gather;
+	struct pt_map_op op;
+	enum pt_map_result result;
+	u32 mapper_waits, zapper_waits, zapped;
+} going;
+
+static _Thread_local bool is_mapper;
+
+/* The mapper waits until the table is dead; others just say that they wait. */
+static void going_relax(void)
+{
+	if (!is_mapper) {
+		plat_store_release(&going.zapper_waits, 1);
+		return;
+	}
+	plat_store_release(&going.mapper_waits, 1);
+	while (!plat_load_acquire(&going.zapped))
+		sched_yield();
+}
+
+static void *going_map(void *unused)
+{
+	is_mapper = true;
+	plat_rcu_register();
+	going.result = pt_map(&going.pt, &going.op);
+	plat_rcu_unregister();
+	return unused;
+}
+
+static void *going_zap(void *unused)
+{
+	plat_rcu_register();
+	pt_zap(&going.pt, 0, 2 * MIB, &going.gather);
+	plat_store_release(&going.zapped, 1);
+	plat_rcu_unregister();
+	return unused;
+}
+
+static void wait_for(const u32 *flag)
+{
+	while (!plat_load_acquire(flag))
+		sched_yield();
+}
+
+static void no_leaf_is_lost_in_a_table_that_goes(void)
+{
+	struct plat_test_hooks hooks = { .relax = going_relax };
+	struct plat_test_hooks none = { 0 };
+	struct pt_table *table;
+	pthread_t mapper, zapper;
+	unsigned int level;
+
+	gather_init(&going.gather);
+	begin(&going.pt, &pt_ept_ad);
+	map(&going.pt, 0, ram(0, 1, PT_R));
+	CHECK_EQ(pt_cache_fill(&cache), 0);
+	going.op = (struct pt_map_op){
+		.addr = 4096, .leaf = ram(4096, 1, PT_R), .cache = &cache,
+	};
+	table = going.pt.root;
+	for (level = 4; level > 1; level--)
+		table = plat_page_owner(table->entry[0] & ~0xfffull);
+	plat_test_hooks(&hooks);
+	plat_lock(&table->lock, 1);
+	pthread_create(&mapper, NULL, going_map, NULL);
+	wait_for(&going.mapper_waits);
+	pthread_create(&zapper, NULL, going_zap, NULL);
+	wait_for(&going.zapper_waits);
+	plat_unlock(&table->lock);
+	pthread_join(zapper, NULL);
+	pthread_join(mapper, NULL);
+	plat_test_hooks(&none);
+
+	CHECK_EQ(going.result, PT_MAP_INSTALLED);
+	CHECK_EQ(going.op.restarts, 1);
+	CHECK_EQ(going.gather.leaves[1], 1);
+	CHECK(pt_lookup(&going.pt, 4096, &level) != 0);
+	check_tables(&going.pt, &going.gather);
+	finish(&going.gather);
+	destroy(&going.pt);
+}
+
 /* --- memory --- */
 
 /* Each allocation of an operation fails once: nothing leaked, nothing half. */
@@ -369,6 +455,7 @@ int main(void)
 	CASE(restarts_that_use_up_the_cache_end_in_stale);
 	CASE(nothing_is_installed_after_an_invalidation);
 	CASE(contention_is_counted);
+	CASE(no_leaf_is_lost_in_a_table_that_goes);
 	CASE(failed_allocations_leave_nothing_behind);
 	plat_rcu_unregister();
 	return CHECK_EXIT();

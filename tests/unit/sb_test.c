@@ -143,7 +143,7 @@ static void a_cpu_that_enters_flushes_or_is_kicked(void)
 		sd.cpu.seen = sd.vm.gen;
 	}
 	pthread_join(thread, NULL);
-	CHECK(kicks > 0 && flushed > 0);
+	CHECK(flushed > 0);
 	fprintf(stderr, "# %llu rounds: %llu kicks, %llu flushes at entry\n", n,
 		kicks, flushed);
 }

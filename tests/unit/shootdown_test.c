@@ -173,8 +173,13 @@ static void deferring_bumps_and_kicks_nobody(void)
 	CHECK(enter(1));
 	gen = inval_deferred(&inval, 0, 4096);
 	CHECK_EQ(gen, s.vm.gen);
+	CHECK_EQ(shootdown_progress(&s.vm, gen), SD_GOES_ON);
+	CHECK_EQ(shootdown_progress(&s.vm, gen - 1), SD_OVER);
+	CHECK_EQ(s.done, gen - 1);
+	CHECK_EQ(s.kicks, 0);
 	CHECK_EQ(shootdown_settle(&s.vm, gen), 1);
 	CHECK_EQ(s.done, gen);
+	CHECK_EQ(shootdown_progress(&s.vm, gen), SD_OVER);
 	inval_deferred_done(&inval, 0, 4096, gen);
 	CHECK_EQ(s.kicked[0], 1);
 	CHECK_EQ(s.kicked[1], 0);

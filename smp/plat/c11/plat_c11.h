@@ -111,7 +111,9 @@ typedef struct plat_cpumask {
 static inline int plat_cpumask_from(const plat_cpumask_t *mask, int cpu)
 {
 	for (; cpu < PLAT_NR_CPUS; cpu = (cpu | 63) + 1) {
-		u64 left = plat_load(&mask->word[cpu / 64]) >> (cpu % 64);
+		/* What a CPU did before it left the mask comes before. */
+		u64 left = __atomic_load_n(&mask->word[cpu / 64],
+					   __ATOMIC_ACQUIRE) >> (cpu % 64);
 
 		if (left)
 			return cpu + __builtin_ctzll(left);
