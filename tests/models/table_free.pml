@@ -271,6 +271,9 @@ proctype zap_all()
 	upper = root;
 	if
 	:: upper ->
+#ifndef MUT_FLUSH_LINKED
+		root = 0;
+#endif
 		lock(upper);
 		atomic {
 			touch(upper);
@@ -292,8 +295,8 @@ proctype zap_all()
 		next[upper] = (is_table(lower) -> lower : 0);
 #ifdef MUT_FLUSH_LINKED
 		shootdown();
-#endif
 		root = 0
+#endif
 	:: else
 	fi;
 	unlock(0);
@@ -343,11 +346,14 @@ proctype zap_part()
 		lower = entry[upper];
 		if
 		:: !(dead & bit(upper)) && is_table(lower) ->
-			dismantle_lower(lower);
 #ifdef MUT_FLUSH_LINKED
+			dismantle_lower(lower);
 			shootdown();
-#endif
 			entry[upper] = 0
+#else
+			entry[upper] = 0;
+			dismantle_lower(lower)
+#endif
 		:: else
 		fi;
 		unlock(upper)
