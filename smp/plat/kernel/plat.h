@@ -161,25 +161,17 @@ static inline void plat_object_free(void *object)
 
 typedef struct cpumask plat_cpumask_t;
 
-/* The first CPU of the mask from cpu on, or -1; cpumask_next() is a call. */
-static inline int plat_cpu_next(const plat_cpumask_t *mask, unsigned int cpu)
-{
-	while (cpu < nr_cpu_ids) {
-		unsigned long rest = READ_ONCE(mask->bits[BIT_WORD(cpu)]) >>
-				     (cpu % BITS_PER_LONG);
-
-		if (rest)
-			return cpu + __ffs(rest);
-		cpu = round_down(cpu, BITS_PER_LONG) + BITS_PER_LONG;
-	}
-	return -1;
-}
-
 #define plat_percpu		__percpu
 #define plat_percpu_line(p, cpu) per_cpu_ptr((p), (cpu))
-#define plat_for_each_cpu(cpu, mask) \
-	for (int cpu = plat_cpu_next((mask), 0); cpu >= 0; \
-	     cpu = plat_cpu_next((mask), cpu + 1))
+/*
+ * By words: cpumask_next() is a call. A CPU that joins a word that was read
+ * already is not visited. The body may continue or return, not break.
+ */
+#define plat_for_each_cpu(cpu, mask)					\
+	for (unsigned long w_ = 0; w_ < BITS_TO_LONGS(nr_cpu_ids); w_++) \
+		for (unsigned long left_ = READ_ONCE((mask)->bits[w_]), cpu; \
+		     left_ && (cpu = w_ * BITS_PER_LONG + __ffs(left_), true); \
+		     left_ &= left_ - 1)
 #define plat_cpumask_clear(mask)	cpumask_clear(mask)
 #define plat_cpumask_set(mask, cpu)	__cpumask_set_cpu((cpu), (mask))
 
