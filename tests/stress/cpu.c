@@ -224,14 +224,14 @@ static enum outcome walk(struct cpu *cpu, const struct access *a,
 	}
 }
 
-/* Any translation that it has, whichever; or a walk. */
+/* Any translation that it has, whichever; now and then a walk. */
 static enum outcome translate(struct cpu *cpu, const struct access *a,
 			      struct tlb_leaf **leaf)
 {
-	unsigned int first = rnd(4);
+	unsigned int first = rnd(3);
 
-	for (unsigned int i = 0; first && i < 3; i++) {
-		*leaf = tlb_entry(&cpu->tlb, a, 1 + (first - 1 + i) % 3);
+	for (unsigned int i = 0; rnd(16) && i < 3; i++) {
+		*leaf = tlb_entry(&cpu->tlb, a, 1 + (first + i) % 3);
 		if ((*leaf)->stamp && ((*leaf)->write || !a->write))
 			return HIT;
 	}
@@ -317,9 +317,10 @@ static void wait_for_kick(struct cpu *cpu)
 /* Until an interrupt, a violation, or for as long as it likes. */
 static enum outcome guest_run(struct cpu *cpu, struct access *a)
 {
-	unsigned int favourite = rnd(2 * NR_REGIONS);
+	unsigned int favourite = rnd(3 * NR_REGIONS);
+	unsigned int most = rnd(2) ? MAX_ACCESSES : MAX_ACCESSES / 8;
 
-	for (unsigned int i = rnd(MAX_ACCESSES); i; i--) {
+	for (unsigned int i = rnd(most); i; i--) {
 		*a = random_access(favourite);
 		if (access_memory(cpu, a) == VIOLATION)
 			return VIOLATION;

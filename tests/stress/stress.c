@@ -15,7 +15,7 @@
 #include "stress.h"
 
 #define ROUND_MS	1000u
-#define BITS_MS		300u
+#define BITS_MS		600u
 
 static struct {
 	unsigned int seconds, cpus, mm;
