@@ -113,7 +113,7 @@ static void churn(void)
 	fds = count_fds();
 	maps = count_lines("/proc/self/maps");
 	slab = meminfo("SUnreclaim");
-	available = meminfo("MemAvailable");
+	available = available_kb();
 	tables = vm_stat(DUNE_VM_ept_tables);
 	created = vm_stat(DUNE_VM_vcpus_created);
 	alive = 0;
@@ -130,7 +130,7 @@ static void churn(void)
 	CHECK_IN(count_lines("/proc/self/maps"), 0, maps + 4);
 	CHECK_IN(vm_stat(DUNE_VM_ept_tables), 0, tables + 8);
 	grown = meminfo("SUnreclaim") - slab;
-	lost = available - meminfo("MemAvailable");
+	lost = available - available_kb();
 	printf("    kernel kB grown: slab %ld, all memory %ld\n", grown, lost);
 	if (opt.native || threads < 1000)
 		return;
@@ -156,11 +156,11 @@ static void wave_in_child(void *arg)
 /* kB of memory that so many processes took and did not give back. */
 static long processes_take(void)
 {
-	long available = meminfo("MemAvailable"), slab = meminfo("SUnreclaim");
+	long available = available_kb(), slab = meminfo("SUnreclaim");
 
 	for (int i = 0; i < PROCESSES; i++)
 		CHECK_EQ(run_child(60, wave_in_child, NULL), 0);
-	available -= meminfo("MemAvailable");
+	available -= available_kb();
 	slab = meminfo("SUnreclaim") - slab;
 	printf("    %d processes took %ld kB, %ld kB of slab\n", PROCESSES,
 	       available, slab);

@@ -315,6 +315,26 @@ long read_number(const char *path)
 	return value;
 }
 
+long available_kb(void)
+{
+	FILE *f = fopen("/proc/zoneinfo", "r");
+	char line[256];
+	long pages = 0, kb = 0, n;
+
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " count: %ld", &n) == 1)
+			pages += n;
+	fclose(f);
+	f = fopen("/proc/meminfo", "r");
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %ld", &n) == 1)
+			kb = n;
+	fclose(f);
+	return kb + pages * 4;
+}
+
 int nr_cpus(void)
 {
 	return sysconf(_SC_NPROCESSORS_ONLN);

@@ -82,6 +82,12 @@ void spin(unsigned long n);
 bool wait_for(volatile int *p, int value, int limit);
 /* First number in a file such as /sys/module/dune/refcnt; -1 when unreadable. */
 long read_number(const char *path);
+/*
+ * Memory that is available, in kB. Freed pages of any size stay in lists per
+ * CPU, tens of megabytes of huge pages: they count here, which MemAvailable
+ * does not do.
+ */
+long available_kb(void);
 int nr_cpus(void);
 /* Bind this thread to one CPU. */
 void pin_to(int cpu);

@@ -224,24 +224,6 @@ static uint64_t check_leaves(void)
 	return s.vm[DUNE_VM_ept_tables];
 }
 
-/*
- * Freed pages of any size stay in lists per CPU, tens of megabytes of huge
- * pages: they count as available here, which MemAvailable does not do.
- */
-static long available_kb(void)
-{
-	FILE *f = fopen("/proc/zoneinfo", "r");
-	long pages = 0, n;
-	char line[256];
-
-	REQUIRE(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " count: %ld", &n) == 1)
-			pages += n;
-	fclose(f);
-	return number_after("/proc/meminfo", "MemAvailable:") + pages * 4;
-}
-
 /* KASAN keeps what was freed for a while: up to 1/32 of memory. */
 static long kept_by_kernel_kb(void)
 {
