@@ -61,10 +61,14 @@ static int alloc_slot(struct slots *s, u32 region, u32 *slot)
 		return -ENOMEM;
 	reverse[s->nr % SLOTS_PER_PAGE] = region;
 	*slot = s->nr;
-	/* [SLOT-1] The region is written before the slot counts; pairs with
-	 * [SLOT-2], else a walker takes region 0 for it. Shape: MP. */
-	smp_store_release(&s->nr, s->nr + 1);
+	/*
+	 * [SLOT-1] Both directions are written before the slot counts; pairs
+	 * with [SLOT-2] in slots_nr(). Else a fault at a guessed address of the
+	 * slot installs a leaf that an invalidation, which finds no slot for
+	 * its region, leaves there. Shape: MP.
+	 */
 	smp_store_release(forward, DUNE_SLOT_VALID | *slot);
+	smp_store_release(&s->nr, s->nr + 1);
 	return 0;
 }
 
@@ -101,12 +105,17 @@ u64 slots_region_base(const struct slots *s, u32 slot)
 	return (u64)READ_ONCE(page[slot % SLOTS_PER_PAGE]) << DUNE_SLOT_SHIFT;
 }
 
-int slots_hva(const struct slots *s, u64 gpa, u64 *hva)
+int slots_hva(struct slots *s, u64 gpa, u64 *hva)
 {
 	u64 slot = gpa >> DUNE_SLOT_SHIFT;
 
-	if (slot >= slots_nr(s))
-		return -ENOENT;
+	if (slot >= slots_nr(s)) {
+		/* Whoever gives it a slot may not have counted it yet. */
+		mutex_lock(&s->lock);
+		mutex_unlock(&s->lock);
+		if (slot >= slots_nr(s))
+			return -ENOENT;
+	}
 	*hva = slots_region_base(s, slot) |
 	       (gpa & ((1ull << DUNE_SLOT_SHIFT) - 1));
 	return 0;

@@ -48,8 +48,8 @@ static inline int slots_find(const struct slots *s, u64 region, u32 *slot)
 	return 0;
 }
 
-/* HVA of gpa; 0 or -ENOENT. Any context. */
-int slots_hva(const struct slots *s, u64 gpa, u64 *hva);
+/* HVA of gpa; 0 or -ENOENT. May sleep. */
+int slots_hva(struct slots *s, u64 gpa, u64 *hva);
 /* Region of a slot in use, for iterating 0..nr-1. Any context. */
 u64 slots_region_base(const struct slots *s, u32 slot);
 u32 slots_nr(const struct slots *s);

@@ -117,8 +117,9 @@ end_in_guest:
 		atomic { !stays || ipi; stays = false };
 		/* sd_exit() */
 		tso_store(mode, OUTSIDE);
-		ipi = 0
-	:: ipi -> ipi = 0
+		/* The handlers' answers are stores, after those before them. */
+		atomic { tso_fence(mode) -> ipi = 0 }
+	:: atomic { ipi && tso_fence(mode) -> ipi = 0 }
 	od
 }
 
@@ -135,21 +136,19 @@ proctype fault()
 	}
 }
 
-/* shootdown_settle(): ask_to_exit(), plat_kick(), wait_until_left() */
+/* shootdown_settle(); shootdown.pml shows that its look may be one step. */
 inline settle(to)
 {
-	atomic { mode.mem != ENTERING -> m = mode.mem };
-	d_step {
+	atomic {
+		mode.mem != ENTERING ->
 		if
-		:: m != OUTSIDE && seen < to && mode.mem == IN_GUEST ->
+		:: seen < to && mode.mem == IN_GUEST ->
 			mode.mem = EXITING;
 			ipi = ipi | bit(me)
 		:: else
-		fi;
-		m = 0
+		fi
 	};
-	!(ipi & bit(me));
-	(mode.mem != EXITING || seen >= to)
+	(!(ipi & bit(me)) && (mode.mem != EXITING || seen >= to))
 }
 
 /* inval_pending_one() */
@@ -195,7 +194,12 @@ inline begin()
 /* Linux' change, under its page-table lock */
 inline clear_host()
 {
-	d_step { mine = host; host = 0; unmapped = unmapped | bit(mine) }
+	d_step {
+		mine = host;
+		host = 0;
+		unmapped = unmapped | bit(mine);
+		covered = unmapped
+	}
 }
 
 #define raise(x, to) x = ((to) > x -> (to) : x)
@@ -227,16 +231,13 @@ inline inval_end()
 /* inval_deferred(), check_flushed(): shootdown_progress(), or settle */
 inline after_flush()
 {
-	to = 0;
-	if
-	:: need > finished ->
-		to = need;
+	d_step {
+		to = 0;
 		if
-		:: marks -> to = 0
+		:: need > finished && marks == 0 -> to = need
 		:: else
 		fi
-	:: else
-	fi;
+	};
 	if
 	:: to ->
 #ifndef MUT_DONE_EARLY
@@ -250,7 +251,7 @@ inline after_flush()
 
 proctype deferred(byte me)
 {
-	byte m, to, mine, pending, covered;
+	byte to, mine, pending, covered;
 	bool removed;
 
 	gathers++;			/* tlb_gather_mmu() */
@@ -271,7 +272,6 @@ proctype deferred(byte me)
 #ifdef MUT_NEED_AFTER_END
 	raise(need, to);
 #endif
-	covered = unmapped;
 #ifdef MUT_DONE_EARLY
 	after_flush();
 #endif
@@ -305,7 +305,7 @@ proctype deferred(byte me)
 
 proctype immediate(byte me)
 {
-	byte m, to, mine, pending, absent;
+	byte to, mine, pending, absent, covered;
 	bool removed;
 
 	/* range_start(): flush_now() */
@@ -333,7 +333,7 @@ proctype immediate(byte me)
 	:: else
 	fi;
 	inval_end();
-	atomic { mine = 0; to = 0; absent = 0 }
+	atomic { mine = 0; to = 0; absent = 0; covered = 0 }
 }
 
 proctype drain()

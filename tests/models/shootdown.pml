@@ -47,6 +47,12 @@ byte tlb[NCPU];
 byte freed;
 byte ipi[NCPU];		/* by flusher: sent and not handled */
 
+/* Of the kick. Its answer is a store, after all stores before it. */
+inline handler()
+{
+	atomic { tso_fence(mode[me]) -> ipi[me] = 0 }
+}
+
 /* Steps that no other process can tell apart are one. */
 proctype cpu(byte me; byte runs)
 {
@@ -98,8 +104,8 @@ end_in_guest:
 		atomic { !stays || ipi[me]; stays = false; runs-- };
 		/* sd_exit(); then irqs are on: the handler of the kick */
 		tso_store(mode[me], OUTSIDE);
-		ipi[me] = 0
-	:: ipi[me] -> ipi[me] = 0
+		handler()
+	:: ipi[me] -> handler()
 	od
 }
 

@@ -13,9 +13,14 @@
  * Variants, because both at once have too many states:
  * LINKS	two faults
  * WALKS	one fault; the MMU, and a walk under RCU
+ * PAGE		one fault, before two invalidations of the second kind, and the
+ *		MMU: also, when one of them returns, no CPU can use the page,
+ *		whoever removed it (inval.pml has that for a leaf alone)
  *
  * Mutants:
  * MUT_ZERO_NOT_FROZEN	dismantle() leaves 0 in the entries
+ * MUT_DEAD_FIRST	the parent's entry goes after the table was marked dead
+ * MUT_PENDING_IGNORED	what was found absent is taken for flushed
  * MUT_NO_GRACE		tables are freed right after the shootdown
  * MUT_NO_SHOOTDOWN	a grace period only
  * MUT_FREE_FIRST	grace period and free come before the shootdown
@@ -30,7 +35,7 @@
  * MUT_WALK_NO_RCU	the walker is no RCU reader
  * MUT_FAULT_NO_RCU	the fault is no RCU reader
  */
-#if !defined(LINKS) && !defined(WALKS)
+#if !defined(LINKS) && !defined(WALKS) && !defined(PAGE)
 #define WALKS
 #endif
 
@@ -54,9 +59,12 @@ byte dead, locked, linked, freed;	/* one bit a page; 0: the root's */
 byte next[NPAGE];	/* struct pt_table.next: of a cache, then of a gather */
 bool reading[READERS];
 byte installed, removed, done;
+byte marks;		/* invalidations in progress, see inval.pml */
+bool begun;		/* one has begun */
 
 /* The MMU's cached entries: to a level-2 and to a level-1 table. */
 byte mmu_upper, mmu_lower;
+bool mmu_leaf, page_freed;
 
 #define lock(page) \
 	atomic { !(locked & bit(page)) -> locked = locked | bit(page) }
@@ -156,7 +164,12 @@ again:
 	fi;
 	d_step {
 		if
+#ifdef PAGE
+		:: begun			/* STALE */
+		:: !begun && entry[value] == 0 ->
+#else
 		:: entry[value] == 0 ->
+#endif
 			entry[value] = LEAF;
 			leaves[value]++;
 			installed++
@@ -206,12 +219,18 @@ end:	do
 			mmu_lower = entry[mmu_upper]
 		:: else
 		fi }
-	:: d_step { mmu_lower -> touch(mmu_lower) }
+	:: d_step { mmu_lower ->
+		touch(mmu_lower);
+#ifdef PAGE
+		mmu_leaf = mmu_leaf || entry[mmu_lower] == LEAF;
+		assert(!mmu_leaf || !page_freed)
+#endif
+		}
 	od
 }
 
 /* shootdown_run() */
-#define shootdown() d_step { mmu_upper = 0; mmu_lower = 0 }
+#define shootdown() d_step { mmu_upper = 0; mmu_lower = 0; mmu_leaf = false }
 
 /* Every reader that was in a section has left it since. */
 inline grace_period()
@@ -261,6 +280,7 @@ proctype zap_all()
 {
 	byte upper, lower, gather;
 
+	d_step { marks++; begun = true };	/* inval_begin() */
 	reading[ZAP_ALL] = true;
 	if
 	:: root == 0 -> goto out		/* passed without a lock */
@@ -271,13 +291,14 @@ proctype zap_all()
 	upper = root;
 	if
 	:: upper ->
-#ifndef MUT_FLUSH_LINKED
+#if !defined(MUT_DEAD_FIRST) && !defined(MUT_FLUSH_LINKED)
 		root = 0;
 #endif
+		/* dismantle() */
 		lock(upper);
+		atomic { touch(upper); dead = dead | bit(upper) };
+		/* freeze_locked() */
 		atomic {
-			touch(upper);
-			dead = dead | bit(upper);
 			lower = entry[upper];
 #ifdef MUT_ZERO_NOT_FROZEN
 			entry[upper] = 0
@@ -295,7 +316,11 @@ proctype zap_all()
 		next[upper] = (is_table(lower) -> lower : 0);
 #ifdef MUT_FLUSH_LINKED
 		shootdown();
+#endif
+#if defined(MUT_DEAD_FIRST) || defined(MUT_FLUSH_LINKED)
 		root = 0
+#else
+		skip
 #endif
 	:: else
 	fi;
@@ -303,15 +328,17 @@ proctype zap_all()
 out:
 	atomic { reading[ZAP_ALL] = false; upper = 0; lower = 0 };
 	release();
-	done++
+	d_step { marks--; done++ }
 }
 
 /* pt_zap() of a range that covers the level-1 table, or one page of it */
-proctype zap_part()
+proctype zap_part(byte me)
 {
 	byte upper, lower, gather;
+	bool took;
 
-	reading[ZAP_PART] = true;
+	d_step { marks++; begun = true };
+	reading[me] = true;
 	upper = root;
 	if
 	:: upper == 0 -> goto out
@@ -335,7 +362,8 @@ proctype zap_part()
 #endif
 				entry[lower] = 0;
 				leaves[lower]--;
-				removed++
+				removed++;
+				took = true
 			:: else
 			fi
 		};
@@ -346,22 +374,40 @@ proctype zap_part()
 		lower = entry[upper];
 		if
 		:: !(dead & bit(upper)) && is_table(lower) ->
-#ifdef MUT_FLUSH_LINKED
+#if !defined(MUT_DEAD_FIRST) && !defined(MUT_FLUSH_LINKED)
+			entry[upper] = 0;
+#endif
 			dismantle_lower(lower);
+#ifdef MUT_FLUSH_LINKED
 			shootdown();
+#endif
+#if defined(MUT_DEAD_FIRST) || defined(MUT_FLUSH_LINKED)
 			entry[upper] = 0
 #else
-			entry[upper] = 0;
-			dismantle_lower(lower)
+			skip
 #endif
 		:: else
 		fi;
 		unlock(upper)
 	fi;
 out:
-	atomic { reading[ZAP_PART] = false; upper = 0; lower = 0 };
+	atomic { reading[me] = false; upper = 0; lower = 0 };
+#ifdef PAGE
+	/* inval_pending(): UNKNOWN */
+	if
+#ifndef MUT_PENDING_IGNORED
+	:: took || marks > 1 -> shootdown()
+#else
+	:: took -> shootdown()
+#endif
+	:: else
+	fi;
+#endif
 	release();
-	done++
+#ifdef PAGE
+	page_freed = true;		/* start returns, Linux frees it */
+#endif
+	d_step { took = false; marks--; done++ }
 }
 
 proctype audit()
@@ -399,11 +445,17 @@ init {
 		run fault(1, 3, 4);
 #else
 		done++;
+#ifdef WALKS
 		run walker();
+#endif
 		run mmu();
 #endif
+#ifdef PAGE
+		run zap_part(ZAP_ALL);
+#else
 		run zap_all();
-		run zap_part();
+#endif
+		run zap_part(ZAP_PART);
 		run audit()
 	}
 }
