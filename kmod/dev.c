@@ -134,7 +134,6 @@ static long get_slot(struct dune_file *f, void __user *arg)
 	err = slots_get(&vm->slots, slot.hva, &slot.gpa);
 	if (err)
 		return err;
-	WRITE_ONCE(vm->page->counters[DUNE_VM_slots], slots_nr(&vm->slots));
 	return copy_to_user(arg, &slot, sizeof(slot)) ? -EFAULT : 0;
 }
 

@@ -8,6 +8,7 @@
  * invalidations (smp/inval.h) tells when the copy is stale. No lock and no line
  * that threads in other 2 MiB regions write is touched.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/userfaultfd_k.h>
@@ -19,7 +20,9 @@
 #include "vcpu.h"
 
 /* After so many races let the guest run into the violation again. */
-#define MAX_TRIES	8
+#define MAX_TRIES	64
+/* So often Linux is asked for a mapping and makes one that does not do. */
+#define MAX_BUSY	8
 
 static unsigned int wanted_rights(u32 access)
 {
@@ -235,7 +238,7 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 		err = try_map(vcpu, exit->gpa, hva, exit->access);
 		if (!err)
 			return VCPU_CONTINUE;
-		if (err != -EAGAIN && err != -EBUSY)
+		if (err != -EAGAIN && (err != -EBUSY || tries >= MAX_BUSY))
 			break;
 		vcpu_count(vcpu, DUNE_VCPU_ept_retries);
 		if (vcpu_host_work_pending())
@@ -246,7 +249,12 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	 * Out of memory is Linux' to judge too: the access is made natively,
 	 * and the OOM killer or SIGBUS is what a plain process would get.
 	 */
-	if (err == -EAGAIN || err == -EINTR)
+	if (err == -EAGAIN) {
+		/* The invalidation's thread may need this CPU to get on. */
+		usleep_range(20, 100);
+		return VCPU_CONTINUE;
+	}
+	if (err == -EINTR)
 		return VCPU_CONTINUE;
 	return refuse(vcpu, exit, hva);
 }

@@ -203,9 +203,14 @@ static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct dune_vm *vm = to_vm(mn);
 	struct gather gather = GATHER_INIT;
+	u32 slot;
 
 	inval_begin(&vm->inval, 0, ~0ull);
-	pt_zap(&vm->ept, 0, ~0ull, &gather);
+	/* A process can make very many tables: one slot's at a time. */
+	for (slot = 0; slot < slots_nr(&vm->slots); slot++) {
+		ept_zap_slot(vm, slot, 0, DUNE_SLOT_BYTES, &gather);
+		cond_resched();
+	}
 	ept_flush(vm, &gather);
 	inval_end(&vm->inval, 0, ~0ull);
 }

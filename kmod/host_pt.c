@@ -17,21 +17,24 @@
 
 /*
  * What is no RAM, or not mapped write-back by Linux, is not cached here (the
- * guest's own PAT may still combine writes). A page that is not special has a
- * struct page: it is RAM.
+ * guest's own PAT may still combine writes). A page that is not special is
+ * RAM; of the special ones the zero page is frequent. pfn_valid() would not
+ * do: it holds for a hole beside RAM too.
  */
 static enum pt_memtype memtype(u64 entry, u64 pa, u64 cache_bits)
 {
+	unsigned long pfn = pa >> PAGE_SHIFT;
+
 	if (entry & cache_bits)
 		return PT_MEM_UC;
-	if (!(entry & _PAGE_SPECIAL) || pfn_valid(pa >> PAGE_SHIFT))
+	if (!(entry & _PAGE_SPECIAL) || is_zero_pfn(pfn) || page_is_ram(pfn))
 		return PT_MEM_WB;
 	return PT_MEM_UC;
 }
 
-static int fill(struct pt_leaf *leaf, unsigned int level, u64 entry,
-		u64 cache_bits)
+static int fill(struct pt_leaf *leaf, unsigned int level, u64 entry)
 {
+	u64 cache_bits = level > 1 ? CACHE_BITS_LARGE : CACHE_BITS_4K;
 	u64 present = _PAGE_PRESENT | _PAGE_USER;
 	u64 writable = _PAGE_RW | _PAGE_DIRTY;
 
@@ -52,43 +55,44 @@ static int fill(struct pt_leaf *leaf, unsigned int level, u64 entry,
 	return 0;
 }
 
+static u64 entry_below(u64 entry, unsigned long index)
+{
+	return READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[index]);
+}
+
 /*
- * Entries as the CPU reads them: VMX and a paravirtualised page table do not
- * go together.
+ * The entry where the walk ends, and its level; a leaf or not present. Entries
+ * as the CPU reads them: VMX and a paravirtualised page table do not go
+ * together.
  */
-static int walk(struct mm_struct *mm, unsigned long hva, struct pt_leaf *leaf)
+static u64 walk(struct mm_struct *mm, unsigned long hva, unsigned int *level)
 {
 	u64 entry = native_pgd_val(READ_ONCE(*pgd_offset(mm, hva)));
 
-	if (pgtable_l5_enabled()) {
-		if (!(entry & _PAGE_PRESENT))
-			return -ENOENT;
-		entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))
-				  [p4d_index(hva)]);
-	}
+	*level = 3;
+	if (pgtable_l5_enabled() && (entry & _PAGE_PRESENT))
+		entry = entry_below(entry, p4d_index(hva));
 	if (!(entry & _PAGE_PRESENT))
-		return -ENOENT;
-	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pud_index(hva)]);
-	if (!(entry & _PAGE_PRESENT))
-		return -ENOENT;
-	if (unlikely(entry & _PAGE_PSE))
-		return fill(leaf, 3, entry, CACHE_BITS_LARGE);
-	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pmd_index(hva)]);
-	if (entry & _PAGE_PSE)
-		return fill(leaf, 2, entry, CACHE_BITS_LARGE);
-	if (!(entry & _PAGE_PRESENT))
-		return -ENOENT;
-	entry = READ_ONCE(((u64 *)__va(entry & PTE_PFN_MASK))[pte_index(hva)]);
-	return fill(leaf, 1, entry, CACHE_BITS_4K);
+		return 0;
+	entry = entry_below(entry, pud_index(hva));
+	if (!(entry & _PAGE_PRESENT) || unlikely(entry & _PAGE_PSE))
+		return entry;
+	*level = 2;
+	entry = entry_below(entry, pmd_index(hva));
+	if (!(entry & _PAGE_PRESENT) || (entry & _PAGE_PSE))
+		return entry;
+	*level = 1;
+	return entry_below(entry, pte_index(hva));
 }
 
 int host_pt_leaf(struct mm_struct *mm, unsigned long hva, struct pt_leaf *leaf)
 {
-	int err;
+	unsigned int level;
+	u64 entry;
 
 	lockdep_assert_irqs_enabled();
 	local_irq_disable();
-	err = walk(mm, hva, leaf);
+	entry = walk(mm, hva, &level);
 	local_irq_enable();
-	return err;
+	return fill(leaf, level, entry);
 }

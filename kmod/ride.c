@@ -14,6 +14,8 @@
  *   gathers overlap;
  * - flush_tlb_mm_range() interrupts, and waits for, every CPU in mm_cpumask()
  *   that has the mm loaded and is not lazy; a CPU that runs a vCPU is neither.
+ *   Under another hypervisor it may not: a paravirtualised flush spares a CPU
+ *   that is scheduled out, or is a call that interrupts none. No ride there.
  *
  * The same notifier event (CLEAR) comes from reclaim, migration, KSM, huge
  * page collapse and copy-on-write, some of which free pages without such a
@@ -27,12 +29,13 @@
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
+#include <asm/cpufeature.h>
 
 #include "ride.h"
 
 static bool ride = true;
 module_param(ride, bool, 0644);
-MODULE_PARM_DESC(ride, "leave EPT flushes to Linux' own TLB flush where that is sure to come (default: yes)");
+MODULE_PARM_DESC(ride, "leave EPT flushes to Linux' own TLB flush where that is sure to come (default: yes; never under another hypervisor)");
 
 /* x86-64 numbers; <asm/unistd.h> does not give them all inside the kernel. */
 enum { NR_MMAP = 9, NR_MUNMAP = 11, NR_MADVISE = 28 };
@@ -58,7 +61,8 @@ bool ride_is_sure(const struct mmu_notifier_range *range)
 	else
 		zaps = range->event == MMU_NOTIFY_UNMAP &&
 		       (regs->orig_ax == NR_MUNMAP || regs->orig_ax == NR_MMAP);
-	return zaps && current->mm == range->mm &&
+	return zaps && !boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+	       current->mm == range->mm &&
 	       !(current->flags & OTHER_CONTEXT) && !in_32bit_syscall() &&
 	       READ_ONCE(ride);
 }

@@ -35,6 +35,7 @@ void vm_sync_counters(struct dune_vm *vm)
 	int cpu;
 	u64 sum;
 
+	WRITE_ONCE(vm->page->counters[DUNE_VM_slots], slots_nr(&vm->slots));
 	for (i = DUNE_VM_FIRST_PER_CPU; i < DUNE_NR_VM_COUNTERS; i++) {
 		sum = 0;
 		for_each_possible_cpu(cpu)
@@ -49,7 +50,6 @@ static int vm_init(struct dune_vm *vm)
 
 	kref_init(&vm->ref);
 	slots_init(&vm->slots);
-	vm->mm = current->mm;
 
 	vm->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vm->page)
@@ -90,30 +90,52 @@ err_page:
 	return err;
 }
 
+/* Takes the mm's place in the list: 0 or -EBUSY. */
+static int vm_list(struct dune_vm *vm)
+{
+	int err = -EBUSY;
+
+	mutex_lock(&vms_lock);
+	if (!mm_has_vm(vm->mm)) {
+		list_add(&vm->all, &vms);
+		err = 0;
+	}
+	mutex_unlock(&vms_lock);
+	return err;
+}
+
+static void vm_unlist(struct dune_vm *vm)
+{
+	mutex_lock(&vms_lock);
+	list_del(&vm->all);
+	mutex_unlock(&vms_lock);
+}
+
+/*
+ * Listed first, so that the lock of all vms is not held over vm_init(): that
+ * waits for the mmap_lock, which the process can keep from it for ever.
+ */
 struct dune_vm *vm_create(void)
 {
 	struct dune_vm *vm;
 	int err;
 
-	mutex_lock(&vms_lock);
-	err = -EBUSY;
-	if (mm_has_vm(current->mm))
-		goto err_unlock;
-	err = -ENOMEM;
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm)
-		goto err_unlock;
-	err = vm_init(vm);
+		return ERR_PTR(-ENOMEM);
+	vm->mm = current->mm;
+	err = vm_list(vm);
 	if (err)
 		goto err_free;
-	list_add(&vm->all, &vms);
-	mutex_unlock(&vms_lock);
+	err = vm_init(vm);
+	if (err)
+		goto err_unlist;
 	return vm;
 
+err_unlist:
+	vm_unlist(vm);
 err_free:
 	kfree(vm);
-err_unlock:
-	mutex_unlock(&vms_lock);
 	return ERR_PTR(err);
 }
 
@@ -129,9 +151,7 @@ static void vm_release(struct kref *ref)
 
 	WARN_ON(atomic_read(&vm->nr_vcpus));
 	ept_notifier_unregister(vm);
-	mutex_lock(&vms_lock);
-	list_del(&vm->all);
-	mutex_unlock(&vms_lock);
+	vm_unlist(vm);
 	/*
 	 * No vCPU is left. CPUs may still cache translations under this root;
 	 * the next vm with the same root page flushes before its first entry,

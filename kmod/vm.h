@@ -11,7 +11,7 @@
  *
  * There is no lock of the vm: the EPT's tables have one each (smp/pt_table.h).
  * Lock card: vms_lock, mutex (vm.c). Protects the list of all vms: one per mm.
- * Outside mmap_lock (mmu_notifier_register).
+ * Nothing is taken inside it, nothing waited for.
  */
 #ifndef KMOD_VM_H
 #define KMOD_VM_H

@@ -126,11 +126,21 @@ u64 inval_deferred_wide(struct inval *inval, u64 start, u64 end)
 {
 	u64 gen = deferred_in(&inval->global), addr;
 
-	if (is_global(start, end))
+	/* Linux widens a flush of many pages to all of them. */
+	if (is_global(start, end)) {
+		for (unsigned int i = 0; i < INVAL_NR_BUCKETS; i++)
+			gen = later(gen, deferred_in(&inval->bucket[i]));
 		return gen;
+	}
 	for_each_region(addr, start, end)
 		gen = later(gen, deferred_in(inval_bucket(inval, addr)));
 	return gen;
+}
+
+static void settle(struct inval_bucket *bucket, u64 gen)
+{
+	if (awaited(bucket))
+		inval_raise(&bucket->done, gen);
 }
 
 void inval_deferred_done_wide(struct inval *inval, u64 start, u64 end,
@@ -138,12 +148,14 @@ void inval_deferred_done_wide(struct inval *inval, u64 start, u64 end,
 {
 	u64 addr;
 
-	if (awaited(&inval->global))
-		inval_raise(&inval->global.done, gen);
-	if (is_global(start, end))
+	settle(&inval->global, gen);
+	if (is_global(start, end)) {
+		for (unsigned int i = 0; i < INVAL_NR_BUCKETS; i++)
+			settle(&inval->bucket[i], gen);
 		return;
+	}
 	for_each_region(addr, start, end)
-		inval_raise(&inval_bucket(inval, addr)->done, gen);
+		settle(inval_bucket(inval, addr), gen);
 }
 
 /* Words only grow but for their active part, which is 0 in a valid snapshot. */

@@ -38,8 +38,8 @@
 	X(ept_conflicts,"EPT faults that had to remove something else first")
 
 /*
- * The first three are live; the others are kept per CPU and are brought up to
- * date by DUNE_SYNC_COUNTERS.
+ * The first two are live; the others are brought up to date by
+ * DUNE_SYNC_COUNTERS.
  */
 #define DUNE_VM_COUNTERS(X)							\
 	X(vcpus,		"vCPUs alive now")				\
