@@ -80,12 +80,18 @@ static __always_inline void guest_time_end(void)
  * last exit for an interrupt. That is often enough: the tick is such an exit,
  * and ends each long run.
  */
-static __always_inline void guest_context_begin(bool *noted)
+static __always_inline void guest_context_note(bool *noted)
 {
-	if (context_tracking_guest_enter() || *noted)
+	if (context_tracking_enabled_this_cpu() || *noted)
 		return;
 	rcu_note_context_switch(false);
 	*noted = true;
+}
+
+/* At every entry and exit; nothing unless this CPU has its context tracked. */
+static __always_inline void guest_context_begin(void)
+{
+	context_tracking_guest_enter();
 }
 
 static __always_inline void guest_context_end(void)

@@ -241,7 +241,7 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 		if (err != -EAGAIN && (err != -EBUSY || tries >= MAX_BUSY))
 			break;
 		vcpu_count(vcpu, DUNE_VCPU_ept_retries);
-		if (vcpu_host_work_pending())
+		if (vcpu_work_pending(VCPU_HOST_WORK))
 			return VCPU_CONTINUE;	/* the loop goes out for it */
 		cond_resched();
 	}

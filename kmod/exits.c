@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens on each kind of exit. One table, one small function a kind;
+ * What happens on each kind of exit. Two tables, one small function a kind;
  * policy: a guest gets what CPL 3 of a plain process would get, plus what VMX
  * gives it for itself; all else is an exception inside the guest.
  */
@@ -73,6 +73,12 @@ static int on_entry_failed(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	return end_vcpu(vcpu, DUNE_EXIT_ENTRY_FAILED, exit, "VM entry failed");
 }
 
+/* Handled between two entries; then there was host work. */
+static int on_done(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
+{
+	return VCPU_CONTINUE;
+}
+
 static int on_interrupt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken in run_guest() */
@@ -118,7 +124,7 @@ static int on_ept_violation(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 
 static int on_hypercall(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
-	if (vmx_guest_cpl(&vcpu->vmx) != 0)
+	if (!vcpu_at_cpl0(vcpu))
 		return inject_ud(vcpu);
 	return vcpu_hypercall(vcpu);
 }
@@ -158,7 +164,8 @@ static int on_cpuid(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	r->rbx = b;
 	r->rcx = c;
 	r->rdx = d;
-	return skip(vcpu);
+	vmx_skip_cpuid(&vcpu->vmx);
+	return VCPU_CONTINUE;
 }
 
 /* What the bitmap does not pass: two harmless reads, nothing else. */
@@ -249,17 +256,27 @@ static int on_wbinvd(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 
 typedef int (*exit_fn)(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
 
-static const exit_fn handlers[VMX_NR_EXIT_KINDS] = {
+/* What needs interrupts, or may sleep, or ends DUNE_RUN. */
+static const exit_fn outer_handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_UNKNOWN] = on_unknown,
+	[VMX_EXIT_DONE] = on_done,
 	[VMX_EXIT_ENTRY_FAILED] = on_entry_failed,
 	[VMX_EXIT_INTERRUPT] = on_interrupt,
-	[VMX_EXIT_NMI] = on_nmi,
-	[VMX_EXIT_MACHINE_CHECK] = on_machine_check,
-	[VMX_EXIT_EXCEPTION] = on_exception,
 	[VMX_EXIT_TRIPLE_FAULT] = on_triple_fault,
 	[VMX_EXIT_EPT_VIOLATION] = on_ept_violation,
 	[VMX_EXIT_EPT_MISCONFIG] = on_ept_misconfig,
 	[VMX_EXIT_HYPERCALL] = on_hypercall,
+	[VMX_EXIT_HLT] = on_hlt,
+};
+
+/*
+ * What is done at once, irqs off, between two entries of one run. Hypercalls
+ * are looked at in run_inner.c first.
+ */
+static const exit_fn inner_handlers[VMX_NR_EXIT_KINDS] = {
+	[VMX_EXIT_NMI] = on_nmi,
+	[VMX_EXIT_MACHINE_CHECK] = on_machine_check,
+	[VMX_EXIT_EXCEPTION] = on_exception,
 	[VMX_EXIT_CPUID] = on_cpuid,
 	[VMX_EXIT_RDMSR] = on_rdmsr,
 	[VMX_EXIT_WRMSR] = on_wrmsr,
@@ -267,7 +284,6 @@ static const exit_fn handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_DR] = on_forbidden,
 	[VMX_EXIT_XSETBV] = on_xsetbv,
 	[VMX_EXIT_IO] = on_forbidden,
-	[VMX_EXIT_HLT] = on_hlt,
 	[VMX_EXIT_MWAIT] = on_invalid_insn,
 	[VMX_EXIT_RDPMC] = on_forbidden,
 	[VMX_EXIT_WBINVD] = on_wbinvd,
@@ -276,5 +292,18 @@ static const exit_fn handlers[VMX_NR_EXIT_KINDS] = {
 
 int vcpu_handle_exit(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
-	return handlers[exit->kind](vcpu, exit);
+	return outer_handlers[exit->kind](vcpu, exit);
+}
+
+enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
+				  const struct vmx_exit *exit)
+{
+	exit_fn handler = inner_handlers[exit->kind];
+
+	/* The frequent one without an indirect branch. */
+	if (exit->kind == VMX_EXIT_CPUID)
+		on_cpuid(vcpu, exit);
+	else if (handler)
+		handler(vcpu, exit);
+	return handler ? VCPU_INNER_DONE : VCPU_INNER_LEAVE;
 }

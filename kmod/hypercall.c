@@ -10,12 +10,11 @@
 #include <linux/ptrace.h>
 #include <linux/sched/task_stack.h>
 #include <linux/uaccess.h>
+#include <uapi/asm/unistd_64.h>
 #include <uapi/linux/sched.h>
 
-#include "vcpu.h"
-
-/* x86-64 numbers; <asm/unistd.h> does not give them all inside the kernel. */
-enum { NR_CLONE = 56, NR_FORK = 57, NR_VFORK = 58, NR_CLONE3 = 435 };
+#include "fastcall.h"
+#include "vmx/enter.h"
 
 #define RED_ZONE	128
 
@@ -25,6 +24,12 @@ enum { NR_CLONE = 56, NR_FORK = 57, NR_VFORK = 58, NR_CLONE3 = 435 };
 		    X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_RF | \
 		    X86_EFLAGS_AC)
 
+static bool creates_task(u32 nr)
+{
+	return nr == __NR_clone || nr == __NR_clone3 || nr == __NR_fork ||
+	       nr == __NR_vfork;
+}
+
 /* Stack pointer of the task that this call would create; 0: none. */
 static u64 new_task_sp(const struct dune_regs *r)
 {
@@ -32,41 +37,77 @@ static u64 new_task_sp(const struct dune_regs *r)
 	unsigned long head = offsetofend(struct clone_args, stack_size);
 
 	switch ((u32)r->rax) {
-	case NR_FORK:
-	case NR_VFORK:
-		return r->rsp;
-	case NR_CLONE:
+	case __NR_clone:
 		return r->rsi ? r->rsi : r->rsp;
-	case NR_CLONE3:
+	case __NR_clone3:
 		/* A bad pointer fails in the call itself, natively. */
 		if (r->rsi < head ||
 		    copy_from_user(&args, (void __user *)r->rdi, head))
 			return 0;
 		return args.stack ? args.stack + args.stack_size : r->rsp;
 	default:
-		return 0;
+		return r->rsp;
 	}
 }
 
 /* Address of the frame that lets the new task go on, or 0. */
-static u64 put_fork_frame(const struct dune_regs *r)
+static u64 put_fork_frame(struct dune_vcpu *vcpu, struct dune_regs *r)
 {
-	struct dune_fork_frame frame = {
+	struct dune_fork_frame frame;
+	u64 sp, addr;
+
+	if (!creates_task(r->rax))
+		return 0;
+	vmx_get_regs(&vcpu->vmx, r);
+	frame = (struct dune_fork_frame){
 		.rbx = r->rbx, .rbp = r->rbp, .r12 = r->r12, .r13 = r->r13,
 		.r14 = r->r14, .r15 = r->r15, .rcx = r->rcx, .r11 = r->r11,
 		.rip = r->rip,
 	};
-	u64 sp = new_task_sp(r);
-	u64 addr = sp - RED_ZONE - sizeof(frame);
-
+	sp = new_task_sp(r);
+	addr = sp - RED_ZONE - sizeof(frame);
 	if (!sp || copy_to_user((void __user *)addr, &frame, sizeof(frame)))
 		return 0;
 	return addr;
 }
 
-static int reissue(struct dune_vcpu *vcpu)
+/* The guest's registers at its call, once: user space can write the page. */
+static void snapshot_regs(struct dune_vcpu *vcpu, struct dune_regs *r)
+{
+	*r = vcpu->page->regs;
+	barrier();
+}
+
+static void set_user_regs(const struct dune_regs *r, u32 nr)
 {
 	struct pt_regs *user = current_pt_regs();
+
+	user->bx = nr;
+	user->di = r->rdi;
+	user->si = r->rsi;
+	user->dx = r->rdx;
+	user->r10 = r->r10;
+	user->r8 = r->r8;
+	user->r9 = r->r9;
+	user->bp = r->rbp;
+}
+
+void vcpu_user_regs_of_call(struct dune_vcpu *vcpu, u32 nr)
+{
+	struct dune_regs r;
+
+	snapshot_regs(vcpu, &r);
+	set_user_regs(&r, nr);
+}
+
+/* Calls by which a thread may turn on LBR or BTS for itself. */
+static bool may_set_debugctl(u32 nr)
+{
+	return nr == __NR_perf_event_open || nr == __NR_ioctl || nr == __NR_prctl;
+}
+
+static int reissue(struct dune_vcpu *vcpu)
+{
 	static const struct vmx_exit no_exit;
 	struct dune_regs r;
 
@@ -75,18 +116,11 @@ static int reissue(struct dune_vcpu *vcpu)
 	if (READ_ONCE(vcpu->page->run_flags) & DUNE_RUN_RECORD)
 		return DUNE_EXIT_SYSCALL;
 
-	r = vcpu->page->regs;
-	barrier();	/* user space can write it: not read again */
-	vmx_get_regs(&vcpu->vmx, &r);
-	user->bx = r.rax;
-	user->di = r.rdi;
-	user->si = r.rsi;
-	user->dx = r.rdx;
-	user->r10 = r.r10;
-	user->r8 = r.r8;
-	user->r9 = r.r9;
-	user->bp = r.rbp;
-	user->r13 = put_fork_frame(&r);
+	snapshot_regs(vcpu, &r);
+	if (may_set_debugctl(r.rax))
+		vmx_host_debugctl_changed(&vcpu->vmx);
+	set_user_regs(&r, r.rax);
+	current_pt_regs()->r13 = put_fork_frame(vcpu, &r);
 	vcpu->phase = VCPU_SYSCALL;
 	return DUNE_EXIT_SYSCALL;
 }
@@ -161,10 +195,13 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 {
 	struct dune_regs *regs = &vcpu->page->regs;
 	u64 nr = READ_ONCE(regs->rax);
+	int ret;
 
-	vmx_skip_insn(&vcpu->vmx);
-	if (nr >> 32 != DUNE_HC(0) >> 32)
-		return reissue(vcpu);
+	vmx_skip_hypercall(&vcpu->vmx);
+	if (!dune_hc_is_own(nr)) {
+		ret = vcpu_fastcall(vcpu, nr);
+		return ret == FASTCALL_NO ? reissue(vcpu) : ret;
+	}
 
 	vcpu_count(vcpu, DUNE_VCPU_hypercalls);
 	switch (nr) {
@@ -174,9 +211,6 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 		return hc_slot(vcpu);
 	case DUNE_HC_EXIT:
 		return hc_exit(vcpu);
-	case DUNE_HC_NOP:
-		regs->rax = 0;
-		return VCPU_CONTINUE;
 	default:
 		regs->rax = -ENOSYS;
 		return VCPU_CONTINUE;

@@ -5,6 +5,7 @@
 #include <linux/rcupdate.h>
 
 #include "dev.h"
+#include "fastcall.h"
 #include "power.h"
 #include "vcpu.h"
 
@@ -12,6 +13,10 @@ static int preempt_setup(void)
 {
 	preempt_notifier_inc();
 	return 0;
+}
+
+static void nothing(void)
+{
 }
 
 static const struct unit {
@@ -22,6 +27,7 @@ static const struct unit {
 	/* Freed table pages wait for a grace period in our code. */
 	{ "rcu", NULL, rcu_barrier },
 	{ "vmx", vmx_setup, vmx_teardown },
+	{ "system calls", fastcall_setup, nothing },
 	{ "power", power_setup, power_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },
 	{ "thread exit", thread_exit_setup, thread_exit_teardown },

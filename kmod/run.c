@@ -15,18 +15,6 @@
 #include "compat.h"
 #include "vcpu.h"
 
-/*
- * Work that only the way back to user mode does. Rescheduling is done here;
- * FPU state is loaded here; user-return notifiers wait until we return.
- */
-#define HOST_WORK (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME | \
-		   _TIF_UPROBE | _TIF_PATCH_PENDING)
-
-bool vcpu_host_work_pending(void)
-{
-	return READ_ONCE(current_thread_info()->flags) & HOST_WORK;
-}
-
 /* irqs off, preemption off: from the last check to the end of the exit. */
 static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 {
@@ -45,14 +33,14 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 	}
 	sd_entered(sd);
 	guest_time_begin();
-	vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
+	vcpu_run_inner(vcpu, exit);
 	if (sd_exit(sd) == SD_END_KICKED)
 		vcpu_count(vcpu, DUNE_VCPU_kicked);
-
-	/* The host interrupt that ended the run is taken here. */
-	local_irq_enable();
-	vcpu_count(vcpu, DUNE_VCPU_entries);
-	local_irq_disable();
+	if (exit->kind == VMX_EXIT_INTERRUPT) {
+		/* The host interrupt that ended the run is taken here. */
+		local_irq_enable();
+		local_irq_disable();
+	}
 	guest_time_end();
 }
 
@@ -63,11 +51,11 @@ static int enter_once(struct dune_vcpu *vcpu)
 	preempt_disable();
 	local_irq_disable();
 	/* Loaded nowhere: this CPU is going offline and will let us go on. */
-	if (vcpu_host_work_pending() || need_resched() ||
+	if (vcpu_work_pending(VCPU_RUN_WORK) ||
 	    vcpu->vmx.cpu == VMX_NO_CPU) {
 		local_irq_enable();
 		preempt_enable();
-		if (vcpu_host_work_pending()) {
+		if (vcpu_work_pending(VCPU_HOST_WORK)) {
 			vcpu_count(vcpu, DUNE_VCPU_host_work);
 			return DUNE_EXIT_RETRY;
 		}
@@ -182,7 +170,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	if (vcpu->phase == VCPU_DEAD)
 		return -EIO;
 	if (READ_ONCE(vcpu->page->sync) & ~(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
-	    READ_ONCE(vcpu->page->run_flags) & ~DUNE_RUN_RECORD)
+	    READ_ONCE(vcpu->page->run_flags) & ~DUNE_RUN_FLAGS)
 		return -EINVAL;
 	if (foreign_segments())
 		return -EOPNOTSUPP;

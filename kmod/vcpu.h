@@ -12,6 +12,7 @@
 
 #include <linux/pid.h>
 #include <linux/preempt.h>
+#include <linux/sched.h>
 #include <linux/workqueue.h>
 
 #include "vm.h"
@@ -43,9 +44,11 @@ struct dune_vcpu {
 
 static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
 {
-	/* Owner writes; user space may see any older value. */
-	WRITE_ONCE(vcpu->page->counters[c],
-		   READ_ONCE(vcpu->page->counters[c]) + 1);
+	/*
+	 * Owner writes; user space sees whole values. One instruction, which
+	 * WRITE_ONCE(READ_ONCE() + 1) is not.
+	 */
+	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]));
 }
 
 /* dev.c: a new vCPU of vm for current; its fd or a negative errno. */
@@ -79,13 +82,46 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg);
 #define VCPU_LEFT	(-2)	/* the user registers are set, rax included */
 int vcpu_handle_exit(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
 
-/* hypercall.c */
+/* The same for what needs nothing of the host: inside a run, irqs off. */
+enum vcpu_inner {
+	VCPU_INNER_DONE,	/* handled: enter again */
+	VCPU_INNER_LEAVE,	/* nothing was done: vcpu_handle_exit()'s */
+};
+enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
+				  const struct vmx_exit *exit);
+
+/*
+ * run_inner.c: a run. irqs and preemption off, FPU loaded, the shootdown mode
+ * IN_GUEST. *exit is for vcpu_handle_exit().
+ */
+void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit);
+
+/* hypercall.c; at CPL 0. */
 int vcpu_hypercall(struct dune_vcpu *vcpu);
+
+/* The owner may vouch that its guest has no code at another CPL. */
+static inline bool vcpu_at_cpl0(struct dune_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->page->run_flags) & DUNE_RUN_CPL0 ||
+	       vmx_guest_cpl(&vcpu->vmx) == 0;
+}
 /* ept_fault.c */
 int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
 
-/* Signal or other work that only the return to user mode does. */
-bool vcpu_host_work_pending(void);
+/*
+ * Work that only the way back to user mode does. Rescheduling is done in
+ * DUNE_RUN; FPU state is loaded there; user-return notifiers wait.
+ */
+#define VCPU_HOST_WORK (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | \
+			_TIF_NOTIFY_RESUME | _TIF_UPROBE | _TIF_PATCH_PENDING)
+/* What ends a run between an exit and the next entry. */
+#define VCPU_RUN_WORK (VCPU_HOST_WORK | _TIF_NEED_RESCHED)
+
+static inline bool vcpu_work_pending(unsigned long mask)
+{
+	return READ_ONCE(current_thread_info()->flags) & mask;
+}
+
 /* Ends DUNE_RUN with a record; extra fields are set by the caller before. */
 int vcpu_record(struct dune_vcpu *vcpu, enum dune_exit_kind kind,
 		const struct vmx_exit *exit);

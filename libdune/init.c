@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -294,11 +295,31 @@ static unsigned int xsave_size(void)
 	return b;
 }
 
+/* DUNE_SYSCALLS=fast or reissue: where the module makes system calls. */
+static int run_flags_init(struct dune_vm *vm)
+{
+	const char *syscalls = getenv("DUNE_SYSCALLS");
+
+	/* Nothing of this library runs the guest at another CPL. */
+	vm->run_flags = DUNE_RUN_CPL0;
+	if (!syscalls || !strcmp(syscalls, "fast"))
+		return 0;
+	if (strcmp(syscalls, "reissue")) {
+		dune_why_set("DUNE_SYSCALLS=%s: use fast or reissue", syscalls);
+		return -EINVAL;
+	}
+	vm->run_flags |= DUNE_RUN_REISSUE;
+	return 0;
+}
+
 static int vm_init(struct dune_vm *vm)
 {
 	uint64_t syscall_entry = 0;
 	int err;
 
+	err = run_flags_init(vm);
+	if (err)
+		return err;
 	err = dune_threads_init();
 	if (err)
 		return err;

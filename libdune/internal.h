@@ -90,6 +90,7 @@ struct dune_vm {
 	unsigned int nr_vm_counters;	/* the module's, at most ours */
 	unsigned int nr_vcpu_counters;
 	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
+	uint32_t run_flags;		/* DUNE_RUN_*, of every thread */
 };
 
 /*
@@ -157,6 +158,7 @@ extern dune_crash_fn dune_crash_handler;
 int dune_enter_asm(struct dune_thread *t);
 void dune_entered(void);		/* a label: the first guest instruction */
 void dune_trap_landing(void);		/* a label */
+extern const char dune_stub_syscall_end[];	/* behind its second SYSCALL */
 void dune_call_on_stack(void (*fn)(void *), void *arg, uint64_t sp);
 _Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
 

@@ -128,6 +128,9 @@ dune_stub:
 	je	.Lthread_exit
 	mov	%rbx, %rax
 	syscall
+	.globl	dune_stub_syscall_end
+	.hidden	dune_stub_syscall_end
+dune_stub_syscall_end:
 	mov	%rax, %r14
 	test	%r13, %r13
 	jz	dune_stub

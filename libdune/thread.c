@@ -273,7 +273,8 @@ int dune_enter(void)
 	if (err)
 		return err;
 	dune_gdt_build(t);
-	t->page->run_flags = 0;
+	t->page->run_flags = dune_vm.run_flags;
+	t->page->syscall_ip = (uintptr_t)dune_stub_syscall_end;
 	__atomic_store_n(&t->entered, 1, __ATOMIC_RELAXED);
 	err = dune_enter_asm(t);
 	if (!err)

@@ -104,6 +104,11 @@ struct dune_exit {
 #define DUNE_RUN_RECORD		(1u << 0)	/* system calls as records only:
 						 * number in regs.rax, result is
 						 * stored there by the caller */
+#define DUNE_RUN_REISSUE	(1u << 1)	/* every system call is re-issued
+						 * by the thread in user mode */
+#define DUNE_RUN_CPL0		(1u << 2)	/* the guest has no code above CPL
+						 * 0: VMCALL need not check */
+#define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | DUNE_RUN_CPL0)
 
 /*
  * Shared by the module and the owning process, one page per vCPU. General
@@ -116,7 +121,14 @@ struct dune_vcpu_page {
 	struct dune_regs regs;			/* offset 0 */
 	__u32 sync;				/* 144: DUNE_SYNC_* */
 	__u32 run_flags;			/* 148: DUNE_RUN_* */
-	__u64 reserved0[13];			/* 152 */
+	/*
+	 * Where the caller's SYSCALL instruction that re-issues calls ends. 0:
+	 * a call that sleeps or touches memory is always re-issued. A call made
+	 * inside the kernel that a signal interrupts is finished as if it had
+	 * been made there: Linux restarts it or not.
+	 */
+	__u64 syscall_ip;			/* 152 */
+	__u64 reserved0[12];			/* 160 */
 	struct dune_sregs sregs;		/* 256 */
 	__u64 reserved1[24];			/* 320 */
 	struct dune_exit exit;			/* 512 */
@@ -156,9 +168,14 @@ struct dune_fork_frame {
 #define DUNE_VCPU_PAGE_SIZE	4096u
 
 /*
- * Hypercalls: VMCALL at CPL 0 with rax = number, rdi = argument, result in
+ * Hypercalls: VMCALL (0f 01 c1, no prefix) at CPL 0 with rax = number, rdi = argument, result in
  * rax (a value or -errno). Any other rax is a Linux system call with the
  * Linux register convention. VMCALL at CPL > 0 gets #UD.
+ *
+ * A system call is made inside the kernel, without leaving DUNE_RUN, if it is
+ * on a list of calls for which that makes no difference, no seccomp filter,
+ * tracer or tracepoint wants to see it, no signal is pending, and
+ * DUNE_RUN_REISSUE and DUNE_RUN_RECORD are clear.
  */
 #define DUNE_HC(n)		(0x44554e4500000000ull | (n))
 /*

@@ -35,7 +35,8 @@
 	X(kicked,	"times a flusher kicked this vCPU out of the guest")		\
 	X(ept_contended,"EPT table locks that another thread held")		\
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
-	X(ept_conflicts,"EPT faults that had to remove something else first")
+	X(ept_conflicts,"EPT faults that had to remove something else first")	\
+	X(fast_syscalls,"of the system calls, made inside the kernel")
 
 /*
  * The first two are live; the others are brought up to date by

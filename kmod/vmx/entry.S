@@ -2,8 +2,7 @@
 /*
  * VM entry and exit, nothing else. Offsets are generated (offsets.c).
  *
- * unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v,
- *			  unsigned long launched);
+ * unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v);
  *
  * irqs off. Returns 0 after a VM exit, 1 when VMLAUNCH/VMRESUME itself failed.
  * gprs is memory the guest's owner can write at any time: values only ever
@@ -28,13 +27,9 @@ SYM_FUNC_START(vmx_enter)
 
 	/* The stack depth rarely changes between entries. */
 	cmp %rsp, VMX_host_rsp(%rsi)
-	je 1f
-	mov %rsp, VMX_host_rsp(%rsi)
-	mov $FIELD_HOST_RSP, %eax
-5:	vmwrite %rsp, %rax
-	jna .Lfailed
-1:
-	test %rdx, %rdx			/* ZF holds until the branch below */
+	jne .Lhost_rsp
+.Lhost_rsp_done:
+	cmpl $0, VMX_launched(%rsi)	/* ZF holds until the branch below */
 
 	mov REGS_rax(%rdi), %rax
 	mov REGS_rcx(%rdi), %rcx
@@ -55,6 +50,12 @@ SYM_FUNC_START(vmx_enter)
 	/* For the unwinder the frame at the exit is the frame here. */
 	UNWIND_HINT_SAVE
 3:	vmresume
+	jmp .Lfailed
+.Lhost_rsp:
+	mov %rsp, VMX_host_rsp(%rsi)
+	mov $FIELD_HOST_RSP, %eax
+5:	vmwrite %rsp, %rax
+	ja .Lhost_rsp_done
 	jmp .Lfailed
 2:
 4:	vmlaunch
@@ -83,8 +84,7 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 	mov %r13, REGS_r13(%rdi)
 	mov %r14, REGS_r14(%rdi)
 	mov %r15, REGS_r15(%rdi)
-	pop %rax
-	mov %rax, REGS_rdi(%rdi)
+	popq REGS_rdi(%rdi)
 	xor %eax, %eax
 
 .Lrestore:

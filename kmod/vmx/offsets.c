@@ -10,6 +10,7 @@ int main(void);
 int main(void)
 {
 	OFFSET(VMX_host_rsp, vmx_vcpu, host_rsp);
+	OFFSET(VMX_launched, vmx_vcpu, launched);
 	DEFINE(FIELD_HOST_RSP, HOST_RSP);
 	BLANK();
 	OFFSET(REGS_rax, dune_regs, rax);

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
+#include <asm/hardirq.h>
 #include <asm/mmu_context.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
@@ -22,6 +23,7 @@
 #define EXIT_REASON_FAILED	BIT(31)
 
 static const u8 kind_of_reason[] = {
+	[EXIT_REASON_EXCEPTION_NMI] = VMX_EXIT_EXCEPTION,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = VMX_EXIT_INTERRUPT,
 	[EXIT_REASON_TRIPLE_FAULT] = VMX_EXIT_TRIPLE_FAULT,
 	[EXIT_REASON_CPUID] = VMX_EXIT_CPUID,
@@ -75,6 +77,52 @@ static void sync_host_crs(struct vmx_vcpu *v)
 	}
 }
 
+/* Interrupts this CPU took in which Linux may turn LBR or BTS on or off. */
+static u32 host_irqs(void)
+{
+	return this_cpu_read(irq_stat.irq_call_count) +
+	       this_cpu_read(irq_stat.apic_timer_irqs) +
+	       this_cpu_read(irq_stat.apic_irq_work_irqs);
+}
+
+/*
+ * A VM exit clears DEBUGCTL. Linux keeps no copy, and RDMSR is slow: what was
+ * read is good for as long as it was 0 and nothing ran here that could have
+ * set it: no other thread, no interrupt, no call on a perf event (who makes
+ * one says so by vmx_host_debugctl_changed()).
+ */
+static void sync_host_debugctl(struct vmx_vcpu *v)
+{
+	u32 irqs = host_irqs();
+
+	if (likely(!v->debugctl_stale && !v->host_debugctl &&
+		   v->host_irqs == irqs))
+		return;
+	v->host_debugctl = get_debugctlmsr();
+	v->host_irqs = irqs;
+	v->debugctl_stale = false;
+}
+
+void vmx_run_begin(struct vmx_vcpu *v)
+{
+	lockdep_assert_irqs_disabled();
+	guest_context_note(&v->rcu_noted);
+	sync_host_crs(v);
+	sync_host_debugctl(v);
+	if (v->cr2 != native_read_cr2())
+		native_write_cr2(v->cr2);
+}
+
+void vmx_run_end(struct vmx_vcpu *v)
+{
+	v->cr2 = native_read_cr2();
+	/* The exit cleared DR7 and DEBUGCTL. */
+	if (v->host_debugctl)
+		update_debugctlmsr(v->host_debugctl);
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
 /* The host's own handlers, through its IDT; irqs still off. */
 static void handle_host_exception(struct vmx_exit *exit)
 {
@@ -105,29 +153,40 @@ static void decode_ept_violation(struct vmx_exit *exit)
 		       (q & EPT_VIOLATION_ACC_INSTR ? DUNE_ACCESS_EXEC : 0);
 }
 
-static void decode(struct vmx_vcpu *v, struct vmx_exit *exit)
+static void decode_failed(struct vmx_exit *exit)
 {
-	u32 basic = exit->reason & EXIT_REASON_BASIC;
-
-	if (basic == EXIT_REASON_MCE_DURING_VMENTRY) {
+	if ((exit->reason & EXIT_REASON_BASIC) == EXIT_REASON_MCE_DURING_VMENTRY) {
 		exit->kind = VMX_EXIT_MACHINE_CHECK;
 		asm volatile("int $18");
 		return;
 	}
-	if (exit->reason & EXIT_REASON_FAILED) {
-		exit->kind = VMX_EXIT_ENTRY_FAILED;
-		exit->qualification = vmcs_read(EXIT_QUALIFICATION);
-		return;
+	exit->kind = VMX_EXIT_ENTRY_FAILED;
+	exit->qualification = vmcs_read(EXIT_QUALIFICATION);
+}
+
+static enum vmx_exit_kind kind_of(u32 reason)
+{
+	return reason < ARRAY_SIZE(kind_of_reason) ? kind_of_reason[reason] :
+						     VMX_EXIT_UNKNOWN;
+}
+
+enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
+			      u32 reason)
+{
+	if (reason == EXIT_REASON_CPUID)
+		return VMX_EXIT_CPUID;
+	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
+	if (reason & EXIT_REASON_FAILED) {
+		decode_failed(exit);
+		return exit->kind;
 	}
-	if (basic == EXIT_REASON_EXCEPTION_NMI) {
-		handle_host_exception(exit);
-		return;
-	}
-	if (basic == EXIT_REASON_EXTERNAL_INTERRUPT)
-		v->rcu_noted = false;
-	exit->kind = basic < ARRAY_SIZE(kind_of_reason) ?
-		     kind_of_reason[basic] : VMX_EXIT_UNKNOWN;
 	switch (exit->kind) {
+	case VMX_EXIT_EXCEPTION:
+		handle_host_exception(exit);
+		break;
+	case VMX_EXIT_INTERRUPT:
+		v->rcu_noted = false;
+		break;
 	case VMX_EXIT_EPT_VIOLATION:
 		decode_ept_violation(exit);
 		break;
@@ -141,41 +200,20 @@ static void decode(struct vmx_vcpu *v, struct vmx_exit *exit)
 	default:
 		break;
 	}
+	return exit->kind;
 }
 
-void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
+enum vmx_exit_kind vmx_insn_failed(struct vmx_exit *exit)
 {
-	unsigned long debugctl;
-	unsigned int failed;
+	*exit = (struct vmx_exit){
+		.qualification = vmcs_read(VM_INSTRUCTION_ERROR),
+	};
+	return VMX_EXIT_ENTRY_FAILED;
+}
 
-	lockdep_assert_irqs_disabled();
-	*exit = (struct vmx_exit){ .kind = VMX_EXIT_UNKNOWN };
-	sync_host_crs(v);
-	if (v->cr2 != native_read_cr2())
-		native_write_cr2(v->cr2);
-	/* Perf may change it by IPI at any time before irqs went off. */
-	debugctl = get_debugctlmsr();
-
-	guest_context_begin(&v->rcu_noted);
-	failed = vmx_enter(gprs, v, v->launched);
-	guest_context_end();
-	if (failed) {
-		exit->kind = VMX_EXIT_ENTRY_FAILED;
-		exit->qualification = vmcs_read(VM_INSTRUCTION_ERROR);
-		return;
-	}
-	v->cr2 = native_read_cr2();
-
-	/* The exit cleared DR7 and DEBUGCTL. */
-	if (debugctl)
-		update_debugctlmsr(debugctl);
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
-
-	exit->reason = vmcs_read(VM_EXIT_REASON);
-	if (!(exit->reason & EXIT_REASON_FAILED))
-		v->launched = 1;
-	decode(v, exit);
+void vmx_launched(struct vmx_vcpu *v, u32 reason)
+{
+	v->launched = !(reason & EXIT_REASON_FAILED);
 }
 
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr)
@@ -195,6 +233,18 @@ u32 vmx_insn_len(const struct vmx_vcpu *v)
 void vmx_skip_insn(struct vmx_vcpu *v)
 {
 	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + vmx_insn_len(v));
+}
+
+void vmx_skip_cpuid(struct vmx_vcpu *v)
+{
+	u64 rip = vmcs_read(GUEST_RIP);
+
+	/* It may have prefixes, but the same ones as the last time it was here. */
+	if (rip != v->cpuid_rip) {
+		v->cpuid_rip = rip;
+		v->cpuid_len = vmx_insn_len(v);
+	}
+	vmcs_write(GUEST_RIP, rip + v->cpuid_len);
 }
 
 void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)

@@ -292,6 +292,11 @@ void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r)
 	r->rflags = vmcs_read(GUEST_RFLAGS);
 }
 
+u64 vmx_guest_sp(const struct vmx_vcpu *v)
+{
+	return vmcs_read(GUEST_RSP);
+}
+
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v)
 {
 	return vmcs_read(GUEST_FS_BASE);

@@ -18,16 +18,21 @@
 
 struct vmx_vcpu {
 	u64 host_rsp;		/* entry.S: what HOST_RSP holds */
+	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
+	u32 host_irqs;		/* see host_debugctl() in run.c */
+	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
+	bool debugctl_stale;	/* it may have changed: read it again */
+	bool rcu_noted;		/* since the last exit for an interrupt */
+	u8 cpuid_len;		/* bytes of the CPUID instruction at cpuid_rip */
+	u64 cpuid_rip;
 	u64 cr2;		/* guest CR2 while outside the guest */
 	void *vmcs;
 	u64 vmcs_pa;
 	u64 eptp;
 	u64 host_cr3, host_cr4;	/* what the VMCS holds */
 	u64 host_fs_base;
-	u32 launched;
 	u16 vpid;		/* 0: none, every transition flushes */
 	u16 host_ldt;
-	bool rcu_noted;		/* since the last exit for an interrupt */
 	int cpu;		/* loaded on, or VMX_NO_CPU; see sched-hooks */
 	int last_cpu;		/* loaded on last; VMX_NO_CPU: never */
 	struct list_head loaded;/* on that CPU's list; its owner only */
@@ -35,7 +40,8 @@ struct vmx_vcpu {
 
 /* Kinds of exits, neutral. The order indexes the handler table in exits.c. */
 enum vmx_exit_kind {
-	VMX_EXIT_UNKNOWN,
+	VMX_EXIT_UNKNOWN,	/* 0: what no table names */
+	VMX_EXIT_DONE,		/* handled already: enter again */
 	VMX_EXIT_ENTRY_FAILED,
 	VMX_EXIT_INTERRUPT,
 	VMX_EXIT_NMI,
@@ -61,7 +67,7 @@ enum vmx_exit_kind {
 };
 
 struct vmx_exit {
-	enum vmx_exit_kind kind;
+	enum vmx_exit_kind kind;	/* HYPERCALL, CPUID, DONE: nothing else is set */
 	u32 reason;		/* the CPU's, for messages */
 	u32 access;		/* DUNE_ACCESS_* */
 	u64 qualification;
@@ -108,10 +114,12 @@ void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
 void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
 /* rip, rsp, rflags into *r; the rest of it stays. */
 void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r);
+u64 vmx_guest_sp(const struct vmx_vcpu *v);
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
 unsigned int vmx_guest_cpl(const struct vmx_vcpu *v);
 void vmx_skip_insn(struct vmx_vcpu *v);
+void vmx_skip_cpuid(struct vmx_vcpu *v);
 u32 vmx_insn_len(const struct vmx_vcpu *v);
 
 /* Injection happens at the next entry. */
@@ -121,11 +129,21 @@ void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
 int vmx_reinject(struct vmx_vcpu *v);
 
 /*
- * Enter the guest once; irqs off, preemption off, FPU loaded. gprs is the
- * guest's register file, loaded and stored. Handles NMI and #MC of the host
- * itself. Fills *exit.
+ * A run: begin, any number of entries, end; irqs off, preemption off and FPU
+ * loaded all the time. Between two entries nothing may fault on memory or use
+ * hardware breakpoints: CR2 and DR7 are the guest's until the end.
+ *
+ * vmx_run() (enter.h) enters once. gprs is the guest's register file, loaded
+ * and stored. It takes NMI and #MC of the host itself, returns the kind of the
+ * exit, and fills *exit where the kind says so.
  */
-void vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit);
+void vmx_run_begin(struct vmx_vcpu *v);
+void vmx_run_end(struct vmx_vcpu *v);
+/* Something other than an interrupt may have changed the host's DEBUGCTL. */
+static inline void vmx_host_debugctl_changed(struct vmx_vcpu *v)
+{
+	v->debugctl_stale = true;
+}
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
 
 /* This CPU's cached translations; preemption off. */

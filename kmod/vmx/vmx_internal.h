@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between the files of kmod/vmx/ only. */
+/* Between the files of kmod/vmx/ only, and what they show as inlines. */
 #ifndef KMOD_VMX_INTERNAL_H
 #define KMOD_VMX_INTERNAL_H
 
@@ -7,8 +7,14 @@
 #include "vmx.h"
 
 /* entry.S */
-asmlinkage unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v,
-				  unsigned long launched);
+asmlinkage unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v);
 extern const char vmx_exit_entry[];
+
+/* run.c, for enter.h: the rare and the long. Fill *exit, return its kind. */
+enum vmx_exit_kind vmx_insn_failed(struct vmx_exit *exit);
+enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
+			      u32 reason);
+/* After VMLAUNCH, which a bad guest state undoes. */
+void vmx_launched(struct vmx_vcpu *v, u32 reason);
 
 #endif /* KMOD_VMX_INTERNAL_H */

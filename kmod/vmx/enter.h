@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One entry, and what the most frequent exits need, inline for the one place
+ * where that matters (kmod/run_inner.c). The contract is in vmx.h.
+ */
+#ifndef KMOD_VMX_ENTER_H
+#define KMOD_VMX_ENTER_H
+
+#include "compat.h"
+#include "insn.h"
+#include "vmx_internal.h"
+
+#define VMCALL_LEN	3	/* bytes: the ABI's has no prefix */
+
+static __always_inline enum vmx_exit_kind
+vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
+{
+	unsigned int failed;
+	u32 reason;
+
+	guest_context_begin();
+	failed = vmx_enter(gprs, v);
+	guest_context_end();
+	if (unlikely(failed))
+		return vmx_insn_failed(exit);
+
+	reason = vmcs_read(VM_EXIT_REASON);
+	if (unlikely(!v->launched))
+		vmx_launched(v, reason);
+	if (likely(reason == EXIT_REASON_VMCALL))
+		return VMX_EXIT_HYPERCALL;
+	return vmx_decode(v, exit, reason);
+}
+
+static __always_inline void vmx_skip_hypercall(struct vmx_vcpu *v)
+{
+	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + VMCALL_LEN);
+}
+
+#endif /* KMOD_VMX_ENTER_H */
