@@ -175,6 +175,11 @@ enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 {
 	if (reason == EXIT_REASON_CPUID)
 		return VMX_EXIT_CPUID;
+	if (reason == EXIT_REASON_EPT_VIOLATION) {
+		exit->reason = reason;
+		decode_ept_violation(exit);
+		return VMX_EXIT_EPT_VIOLATION;
+	}
 	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
 	if (reason & EXIT_REASON_FAILED) {
 		decode_failed(exit);
@@ -186,9 +191,6 @@ enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 		break;
 	case VMX_EXIT_INTERRUPT:
 		v->rcu_noted = false;
-		break;
-	case VMX_EXIT_EPT_VIOLATION:
-		decode_ept_violation(exit);
 		break;
 	case VMX_EXIT_EPT_MISCONFIG:
 		exit->gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS);

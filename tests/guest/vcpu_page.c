@@ -183,7 +183,7 @@ static void live_registers(void *arg)
 
 	fresh_vm();
 	rawvcpu_start(&vm, &vcpu, guest_calls, (void *)&count);
-	vcpu.page->run_flags = 0;
+	vcpu.page->run_flags = DUNE_RUN_REISSUE;
 	ret = rawvcpu_run(&vcpu, 0, 1000);
 	CHECK_EQ(ret, DUNE_EXIT_SYSCALL);
 	CHECK_EQ(vcpu.page->regs.rax, 39);
