@@ -51,11 +51,11 @@ static int enter_once(struct dune_vcpu *vcpu)
 	preempt_disable();
 	local_irq_disable();
 	/* Loaded nowhere: this CPU is going offline and will let us go on. */
-	if (vcpu_work_pending(VCPU_RUN_WORK) ||
+	if (vcpu_work_pending(VCPU_RUN_WORK & ~vcpu->late_work) ||
 	    vcpu->vmx.cpu == VMX_NO_CPU) {
 		local_irq_enable();
 		preempt_enable();
-		if (vcpu_work_pending(VCPU_HOST_WORK)) {
+		if (vcpu_work_pending(VCPU_HOST_WORK & ~vcpu->late_work)) {
 			vcpu_count(vcpu, DUNE_VCPU_host_work);
 			return DUNE_EXIT_RETRY;
 		}
@@ -63,10 +63,22 @@ static int enter_once(struct dune_vcpu *vcpu)
 		cond_resched();
 		return VCPU_CONTINUE;
 	}
+	vcpu->late_work = 0;
 	run_guest(vcpu, &exit);
 	local_irq_enable();
 	preempt_enable();
 	return vcpu_handle_exit(vcpu, &exit);
+}
+
+/*
+ * A tracer stops the thread at the entry of DUNE_RUN too, and a thread that has
+ * slept has rseq's work pending: always, so it would never enter the guest.
+ * It waits until the first exit.
+ */
+static unsigned long work_that_waits(void)
+{
+	return READ_ONCE(current_thread_info()->syscall_work) &
+	       SYSCALL_WORK_SYSCALL_TRACE ? _TIF_NOTIFY_RESUME : 0;
 }
 
 /* A VM exit would not bring these back. */
@@ -180,6 +192,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	kind = sync_in(vcpu, arg);
 	if (kind)
 		goto out;
+	vcpu->late_work = work_that_waits();
 	do {
 		kind = enter_once(vcpu);
 	} while (kind == VCPU_CONTINUE);

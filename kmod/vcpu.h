@@ -39,6 +39,7 @@ struct dune_vcpu {
 	struct pt_cache tables;		/* for EPT faults */
 	struct pt_map_op map;		/* the current one; its out fields are 0 between */
 	enum vcpu_phase phase;
+	unsigned long late_work;	/* thread flags that wait for the next exit */
 	bool initialised;		/* the VMCS has been filled once */
 };
 
