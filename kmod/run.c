@@ -189,7 +189,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 
 	vcpu_count(vcpu, DUNE_VCPU_runs);
 	vcpu_load(vcpu);
-	kind = sync_in(vcpu, arg);
+	/* Loaded nowhere even now: VMX did not come back after a suspend. */
+	kind = vcpu->vmx.cpu == VMX_NO_CPU ? -ESHUTDOWN : sync_in(vcpu, arg);
 	if (kind)
 		goto out;
 	vcpu->late_work = work_that_waits();

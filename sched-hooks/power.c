@@ -6,15 +6,13 @@
  * excludes power_get()/power_put(), so they read users without it.
  */
 #include <linux/cpu.h>
-#include <linux/kobject.h>
-#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
-#include <asm/reboot.h>
 
 #include "compat.h"
+#include "emergency.h"
 #include "power.h"
 #include "residency.h"
 
@@ -25,14 +23,17 @@ static DEFINE_PER_CPU(bool, enabled);
 
 static int enable_here(void)
 {
-	int err = 0;
+	int err;
 
 	if (READ_ONCE(vmx_shut_down))
 		return -ESHUTDOWN;
-	if (!this_cpu_read(enabled)) {
-		err = vmx_cpu_enable();
-		this_cpu_write(enabled, !err);
-	}
+	if (this_cpu_read(enabled))
+		return 0;
+	/* First: a crash from here on turns VMX off, on or not. */
+	this_cpu_write(enabled, true);
+	err = vmx_cpu_enable();
+	if (err)
+		this_cpu_write(enabled, false);
 	return err;
 }
 
@@ -59,37 +60,19 @@ static void enable_ipi(void *first_error)
 		atomic_cmpxchg((atomic_t *)first_error, 0, err);
 }
 
-/* Crash and kexec: any context, the CPUs one by one. */
-static void emergency_disable(void)
-{
-	vmx_announce_shutdown();
-	disable_here(NULL);
-}
-
-static bool emergency_registered;	/* power_lock */
-
 /*
- * Linux has room for one callback. A loaded kvm_intel owns it, and its own
- * turns VMX off for us as well; a second one would only cause a warning.
+ * Crash: any context, even in the middle of a change of this CPU's list or of
+ * its VMX operation. Nothing runs here afterwards but the way to the other
+ * kernel.
  */
-static void emergency_register(void)
+static void emergency_off(void)
 {
-	struct kobject *kvm;
-
-	kvm = kset_find_obj(THIS_MODULE->mkobj.kobj.kset, "kvm_intel");
-	if (kvm) {
-		kobject_put(kvm);
+	if (!this_cpu_read(enabled))
 		return;
-	}
-	cpu_emergency_register_virt_callback(emergency_disable);
-	emergency_registered = true;
-}
-
-static void emergency_unregister(void)
-{
-	if (emergency_registered)
-		cpu_emergency_unregister_virt_callback(emergency_disable);
-	emergency_registered = false;
+	vmx_announce_shutdown();
+	residency_emergency_clear_cpu();
+	vmx_cpu_disable();
+	this_cpu_write(enabled, false);
 }
 
 int power_get(void)
@@ -100,19 +83,19 @@ int power_get(void)
 	cpus_read_lock();
 	mutex_lock(&power_lock);
 	if (users++ == 0) {
+		emergency_arm();
 		on_each_cpu(enable_ipi, &error, 1);
 		err = atomic_read(&error);
 		if (err) {
 			on_each_cpu(disable_here, NULL, 1);
+			emergency_disarm();
 			users--;
-		} else {
-			emergency_register();
 		}
 	}
 	mutex_unlock(&power_lock);
 	cpus_read_unlock();
 	if (err == -EBUSY)
-		pr_err_ratelimited("dune: another hypervisor holds VT-x (KVM with a running guest, VirtualBox, VMware?); stop it and try again\n");
+		pr_err_ratelimited("dune: another hypervisor holds VT-x (KVM with a running guest, VirtualBox, VMware; from Linux 6.12 on also an idle KVM that was not loaded with kvm.enable_virt_at_load=0); stop it and try again\n");
 	else if (err)
 		pr_err_ratelimited("dune: VMXON failed: %d\n", err);
 	return err;
@@ -123,25 +106,36 @@ void power_put(void)
 	cpus_read_lock();
 	mutex_lock(&power_lock);
 	if (--users == 0) {
-		emergency_unregister();
 		on_each_cpu(disable_here, NULL, 1);
+		emergency_disarm();
 	}
 	mutex_unlock(&power_lock);
 	cpus_read_unlock();
 }
 
+/*
+ * Without VMX this CPU stays offline: a thread in Dune mode could not run on
+ * it. A machine that goes down keeps its CPUs.
+ */
 static int cpu_comes(unsigned int cpu)
 {
 	unsigned long flags;
 	int err = 0;
 
 	local_irq_save(flags);
-	if (users)
+	if (users && !READ_ONCE(vmx_shut_down))
 		err = enable_here();
 	local_irq_restore(flags);
+	if (err)
+		pr_err("dune: CPU %u stays offline, VMXON failed: %d\n", cpu, err);
 	return err;
 }
 
+/*
+ * The scheduler has stopped using this CPU: a thread that was preempted here
+ * is moved before it executes anything (balance_push()), so nobody touches a
+ * VMCS here any more.
+ */
 static int cpu_goes(unsigned int cpu)
 {
 	unsigned long flags;
@@ -158,10 +152,13 @@ static int suspend(SYSCORE_PARAM)
 	return 0;
 }
 
+/* User threads are frozen; DUNE_RUN refuses those that thaw on this CPU. */
 static void resume(SYSCORE_PARAM)
 {
-	if (users && enable_here())
-		pr_err("dune: VMXON failed on resume\n");
+	int err = users ? enable_here() : 0;
+
+	if (err)
+		pr_err("dune: VMXON failed on resume: %d\n", err);
 }
 
 /* The boot CPU, which is never unplugged for a suspend; irqs off. */
@@ -180,7 +177,7 @@ static struct notifier_block reboot_notifier = {
 
 int power_setup(void)
 {
-	int state;
+	int state, err;
 
 	residency_setup();
 	state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/dune:online",
@@ -188,6 +185,11 @@ int power_setup(void)
 	if (state < 0)
 		return state;
 	hotplug_state = state;
+	err = emergency_setup(emergency_off);
+	if (err) {
+		cpuhp_remove_state(hotplug_state);
+		return err;
+	}
 	register_reboot_notifier(&reboot_notifier);
 	syscore_add(&syscore);
 	return 0;
@@ -197,6 +199,7 @@ void power_teardown(void)
 {
 	syscore_remove(&syscore);
 	unregister_reboot_notifier(&reboot_notifier);
+	emergency_teardown();
 	cpuhp_remove_state(hotplug_state);
 	vmx_free_cpu_regions();
 }

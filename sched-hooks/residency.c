@@ -80,6 +80,18 @@ void residency_clear_cpu(void)
 		clear_here(v);
 }
 
+/*
+ * Forward links only: they are right at every instruction of list_add() and
+ * list_del(), which this may have interrupted.
+ */
+void residency_emergency_clear_cpu(void)
+{
+	struct vmx_vcpu *v;
+
+	list_for_each_entry(v, this_cpu_ptr(&loaded_vmcss), loaded)
+		vmx_vmcs_clear(v);
+}
+
 void residency_setup(void)
 {
 	int cpu;

@@ -36,6 +36,9 @@ void residency_clear(struct vmx_vcpu *v);
 /* Clear everything active on this CPU; irqs off or hotplug context. */
 void residency_clear_cpu(void);
 
+/* The same at a crash, in any context; the list stays as it is. */
+void residency_emergency_clear_cpu(void);
+
 void residency_setup(void);
 
 #endif /* SCHED_HOOKS_RESIDENCY_H */
