@@ -18,7 +18,9 @@ static const char *program;
 
 const char *mode_name(enum mode mode)
 {
-	return mode == DUNE ? "dune" : "native";
+	static const char *const names[] = { "native", "dune", "kvm" };
+
+	return names[mode];
 }
 
 uint64_t clock_ns(void)
@@ -77,8 +79,7 @@ const char *kernel_release(void)
 	return name.release;
 }
 
-/* As the kernel's command line says it. */
-static const char *mitigations(void)
+bool mitigations_off(void)
 {
 	char line[4096] = "";
 	FILE *f = fopen("/proc/cmdline", "r");
@@ -88,7 +89,7 @@ static const char *mitigations(void)
 			line[0] = '\0';
 		fclose(f);
 	}
-	return strstr(line, "mitigations=off") ? "off" : "on";
+	return strstr(line, "mitigations=off");
 }
 
 void bench_start(int argc, char **argv, const char *about)
@@ -111,7 +112,7 @@ void bench_start(int argc, char **argv, const char *about)
 	pin_to(0);
 	printf("bench program=%s unit=%s cpus=%d reps=%d kernel=%s mitigations=%s\n",
 	       program, have_emucount ? "instructions" : "ns", nr_cpus,
-	       options.reps, kernel_release(), mitigations());
+	       options.reps, kernel_release(), mitigations_off() ? "off" : "on");
 }
 
 bool wanted(const char *part)

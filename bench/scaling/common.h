@@ -32,7 +32,7 @@
 		}                                                         \
 	} while (0)
 
-enum mode { NATIVE, DUNE };
+enum mode { NATIVE, DUNE, KVM };
 const char *mode_name(enum mode mode);
 
 struct options {
@@ -48,6 +48,7 @@ extern struct options options;
 extern bool have_emucount;	/* costs are instructions, else ns */
 extern int nr_cpus;
 const char *kernel_release(void);
+bool mitigations_off(void);	/* by the kernel's command line */
 
 /*
  * Parse the options, find the facts, print the header line. Skips (status 77)

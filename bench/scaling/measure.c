@@ -21,7 +21,7 @@ static const uint64_t *watched[MAX_WATCHED];
 static int nr_watched;
 
 /* Of the measurement that runs: written between repetitions. */
-static uint32_t cost[MAX_REPS];
+static uint32_t cost[MAX_REPS], own_cost;
 static uint32_t delta[MAX_REPS][NR_EVENTS];
 static uint64_t before[NR_EVENTS], after[NR_EVENTS];
 
@@ -136,6 +136,23 @@ void snapshot(uint64_t v[NR_EVENTS])
 	snapshot_before(v);
 }
 
+/* How one repetition is made: in this thread's mode, or by somebody else. */
+struct sampling {
+	step_fn setup, op;
+	sample_fn sample;
+	void *arg;
+};
+
+static int label_ops(const struct label *label)
+{
+	return label->ops ? label->ops : 1;
+}
+
+double event_per_op(const struct result *r, int event)
+{
+	return (double)(int32_t)r->event[event] / label_ops(&r->label);
+}
+
 static int by_value(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -185,7 +202,7 @@ static void sum_up(struct result *r, int reps)
 	for (i = 0; i < NR_EVENTS; i++) {
 		for (sum = 0, k = 0; k < reps; k++) {
 			v[k] = delta[k][i];
-			sum += (int32_t)v[k];
+			sum += (int32_t)v[k] / (double)label_ops(&r->label);
 		}
 		qsort(v, reps, sizeof(*v), by_value);
 		r->event[i] = v[reps / 2];
@@ -193,32 +210,61 @@ static void sum_up(struct result *r, int reps)
 	}
 }
 
-const struct result *measure(const struct label *label, int reps,
-			     step_fn setup, step_fn op, void *arg)
+void measure_cost(uint64_t c)
+{
+	own_cost = c;
+}
+
+static uint64_t sample_here(const struct sampling *s, int rep)
+{
+	uint64_t t0, t1;
+
+	own_cost = 0;
+	s->setup(s->arg, rep);
+	snapshot_before(before);
+	t0 = cost_now();
+	s->op(s->arg, rep);
+	t1 = cost_now();
+	snapshot_after(after);
+	return own_cost ? own_cost : t1 - t0;
+}
+
+static const struct result *measure_by(const struct label *label, int reps,
+				       const struct sampling *s)
 {
 	struct result *r = result_new(label);
-	uint64_t t0, t1;
-	int rep, k, i;
+	uint64_t c;
 
 	MUST(reps <= MAX_REPS);
 	memset(cost, 0, sizeof(cost));
 	memset(delta, 0, sizeof(delta));
-	for (rep = 0; rep < WARM_UP + reps; rep++) {
-		setup(arg, rep);
-		snapshot_before(before);
-		t0 = cost_now();
-		op(arg, rep);
-		t1 = cost_now();
-		snapshot_after(after);
-		if (rep < WARM_UP)
+	for (int k = -WARM_UP; k < reps; k++) {
+		c = s->sample ? s->sample(s->arg, before, after) :
+				sample_here(s, k + WARM_UP);
+		if (k < 0)
 			continue;
-		k = rep - WARM_UP;
-		cost[k] = t1 - t0;
-		for (i = 0; i < NR_EVENTS; i++)
+		cost[k] = c / label_ops(label);
+		for (int i = 0; i < NR_EVENTS; i++)
 			delta[k][i] = after[i] - before[i];
 	}
 	sum_up(r, reps);
 	return r;
+}
+
+const struct result *measure(const struct label *label, int reps,
+			     step_fn setup, step_fn op, void *arg)
+{
+	const struct sampling s = { .setup = setup, .op = op, .arg = arg };
+
+	return measure_by(label, reps, &s);
+}
+
+const struct result *measure_samples(const struct label *label, int reps,
+				     sample_fn sample, void *arg)
+{
+	const struct sampling s = { .sample = sample, .arg = arg };
+
+	return measure_by(label, reps, &s);
 }
 
 static const char *emu_name(int i)
@@ -268,8 +314,9 @@ void result_print(const struct result *r)
 		const char *name = event_name(i, &where);
 
 		if (r->event_mean[i] != 0)
-			printf("event at=%s name=%s %s=%d mean=%.4f\n",
+			printf("event at=%s name=%s %s=%g mean=%.4f\n",
 			       names[where], name, r->totals ? "total" : "median",
-			       (int32_t)r->event[i], r->event_mean[i]);
+			       r->totals ? (int32_t)r->event[i] : event_per_op(r, i),
+			       r->event_mean[i]);
 	}
 }

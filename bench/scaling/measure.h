@@ -27,6 +27,7 @@ struct label {
 	enum mode mode;
 	int pages;
 	int vcpus;
+	int ops;		/* operations in a repetition; 0: one */
 };
 
 /*
@@ -39,8 +40,8 @@ struct result {
 	bool totals;		/* event[]: sums, event_mean[]: per operation */
 	uint32_t min, median, max;
 	double mean;
-	uint32_t event[NR_EVENTS];	/* medians */
-	float event_mean[NR_EVENTS];
+	uint32_t event[NR_EVENTS];	/* medians, of whole repetitions */
+	float event_mean[NR_EVENTS];	/* per operation */
 };
 
 /* Results live in memory shared with children, so the parent can judge. */
@@ -59,6 +60,21 @@ typedef void (*step_fn)(void *arg, int rep);
  */
 const struct result *measure(const struct label *label, int reps,
 			     step_fn setup, step_fn op, void *arg);
+
+/* op() knows its cost better, because it waited or changed CPU: this is it. */
+void measure_cost(uint64_t c);
+
+/*
+ * The same for an operation that somebody else makes and counts: sample()
+ * makes one repetition, fills EVENTS_SELF of both snapshots, returns its cost.
+ */
+typedef uint64_t (*sample_fn)(void *arg, uint64_t before[NR_EVENTS],
+			      uint64_t after[NR_EVENTS]);
+const struct result *measure_samples(const struct label *label, int reps,
+				     sample_fn sample, void *arg);
+
+/* Median, of one operation. */
+double event_per_op(const struct result *r, int event);
 
 /* Read another thread's counters too, from its vCPU's page. */
 void watch_vcpu(int vcpu_fd);

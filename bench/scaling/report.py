@@ -33,7 +33,7 @@ class Row:
     def add_event(self, line):
         f = fields(line)
         self.totals = 'total' in f
-        self.events[f['at'], f['name']] = (int(f['total' if self.totals else 'median']), float(f['mean']))
+        self.events[f['at'], f['name']] = (number(f['total' if self.totals else 'median']), float(f['mean']))
 
     def key(self):
         return self.machine['cpus'], *(self.f[k] for k in ('op', 'pages', 'state', 'who', 'vcpus'))
@@ -48,6 +48,10 @@ class Row:
 
     def all_vcpus(self, name):
         return self.per_op('vcpu', name) + self.per_op('vcpus', name)
+
+
+def others_than(program, rows):
+    return [r for r in rows if r.machine['program'] != program]
 
 
 def parse(lines):
@@ -86,7 +90,7 @@ def interrupts(row):
 
 
 def print_single(rows):
-    rows = [r for r in rows if not r.totals]
+    rows = [r for r in others_than('exits', rows) if not r.totals]
     if not rows:
         return
     print(f"{'operation':12}{'pages':>5} {'state':7}{'others':13}|{'plain Linux':^16} {'i/t/e/k':9}|"
@@ -102,7 +106,7 @@ def print_single(rows):
 
 
 def print_sweep(rows):
-    rows = [r for r in rows if r.totals]
+    rows = [r for r in others_than('exits', rows) if r.totals]
     if not rows:
         return
     print(f"\n{'at once':10}{'state':7}{'layout':10}{'vCPUs':>5} |{'plain Linux':^18}|{'in the guest':^18}|"
