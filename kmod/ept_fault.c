@@ -77,12 +77,6 @@ static void fit_leaf(struct pt_leaf *leaf, u64 gpa)
 	leaf->pa = pa & ~(pt_level_size(leaf->level) - 1);
 }
 
-static void vcpu_count_n(struct dune_vcpu *vcpu, enum dune_vcpu_counter c, u32 n)
-{
-	WRITE_ONCE(vcpu->page->counters[c],
-		   READ_ONCE(vcpu->page->counters[c]) + n);
-}
-
 static noinline void count_rare(struct dune_vcpu *vcpu, struct pt_map_op *op)
 {
 	vm_count(vcpu->vm, DUNE_VM_ept_tables, op->tables);

@@ -42,13 +42,20 @@ struct dune_vcpu {
 	bool initialised;		/* the VMCS has been filled once */
 };
 
-static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
+static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,
+					 enum dune_vcpu_counter c, u64 n)
 {
 	/*
 	 * Owner writes; user space sees whole values. One instruction, which
-	 * WRITE_ONCE(READ_ONCE() + 1) is not.
+	 * WRITE_ONCE(READ_ONCE() + n) is not.
 	 */
-	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]));
+	asm volatile("addq %1, %0"
+		     : "+m" (vcpu->page->counters[c]) : "er" (n) : "cc");
+}
+
+static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
+{
+	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]) : : "cc");
 }
 
 /* dev.c: a new vCPU of vm for current; its fd or a negative errno. */

@@ -36,7 +36,8 @@
 	X(ept_contended,"EPT table locks that another thread held")		\
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
 	X(ept_conflicts,"EPT faults that had to remove something else first")	\
-	X(fast_syscalls,"of the system calls, made inside the kernel")
+	X(fast_syscalls,"of the system calls, made inside the kernel")		\
+	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")
 
 /*
  * The first two are live; the others are brought up to date by
