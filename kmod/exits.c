@@ -11,6 +11,7 @@
 #include <asm/processor.h>
 #include <asm/trapnr.h>
 
+#include "trace.h"
 #include "vcpu.h"
 
 static int inject_gp(struct dune_vcpu *vcpu)
@@ -300,6 +301,7 @@ enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
 {
 	exit_fn handler = inner_handlers[exit->kind];
 
+	trace_dune_exit(vcpu, exit->kind);
 	/* The frequent one without an indirect branch. */
 	if (exit->kind == VMX_EXIT_CPUID)
 		on_cpuid(vcpu, exit);

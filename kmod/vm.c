@@ -124,6 +124,7 @@ struct dune_vm *vm_create(void)
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	vm->mm = current->mm;
+	vm->tgid = current->tgid;
 	err = vm_list(vm);
 	if (err)
 		goto err_free;

@@ -36,6 +36,7 @@ struct vm_counts {
 struct dune_vm {
 	struct kref ref;		/* [a] */
 	struct mm_struct *mm;		/* (i) grabbed (mm_count), not got */
+	pid_t tgid;			/* (i) the creator's, for traces */
 	struct list_head all;		/* vms_lock */
 	struct dune_vm_page *page;	/* (i) counters, shared with user space */
 	struct vm_counts __percpu *counts; /* [c] */

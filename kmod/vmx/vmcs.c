@@ -292,6 +292,16 @@ void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r)
 	r->rflags = vmcs_read(GUEST_RFLAGS);
 }
 
+u64 vmx_guest_rip(const struct vmx_vcpu *v)
+{
+	return vmcs_read(GUEST_RIP);
+}
+
+u32 vmx_exit_reason(const struct vmx_vcpu *v)
+{
+	return vmcs_read(VM_EXIT_REASON);
+}
+
 u64 vmx_guest_sp(const struct vmx_vcpu *v)
 {
 	return vmcs_read(GUEST_RSP);

@@ -114,6 +114,8 @@ void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
 void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
 /* rip, rsp, rflags into *r; the rest of it stays. */
 void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r);
+u64 vmx_guest_rip(const struct vmx_vcpu *v);
+u32 vmx_exit_reason(const struct vmx_vcpu *v);	/* the last exit's */
 u64 vmx_guest_sp(const struct vmx_vcpu *v);
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
