@@ -30,6 +30,7 @@ struct dune_vcpu {
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
 	struct hlist_node by_owner;	/* thread_exit_linux.c */
+	struct list_head of_stats;	/* vm->stats->lock */
 	struct work_struct retire;	/* queued by the owner's exit */
 	bool retired;			/* release and retire work only */
 

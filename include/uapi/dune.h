@@ -12,6 +12,7 @@
  *   ioctl DUNE_CREATE_VCPU   returns a vCPU fd owned by the calling thread
  *   mmap(vcpu fd, 0)         struct dune_vcpu_page
  *   mmap(vm fd, ...)         struct dune_vm_page, the slot table
+ *   ioctl DUNE_STAT_OPEN     returns a fd for sums of counters; needs no vm
  *   ioctl DUNE_RUN           runs the calling thread in VMX non-root mode
  *
  * Every call checks current->mm: a fd inherited by fork or received over a
@@ -225,6 +226,33 @@ struct dune_slot {
 	__u64 gpa;		/* out: guest physical address of exactly hva */
 };
 
+/*
+ * DUNE_STAT_OPEN returns a fd for sums of counters. Every read() of it gives a
+ * struct dune_stat_header, then nr_vcpu_counters and nr_vm_counters __u64 in
+ * the order of dune_counters.h, as of now; a buffer that is too small, EINVAL.
+ * What a read means is the difference to an earlier one: events of vCPUs and
+ * vms that have ended since the open are in it, levels are those of live vms.
+ */
+enum dune_stat_scope {
+	DUNE_STAT_USER		= 0,	/* all vms of the caller's effective uid */
+	DUNE_STAT_PROCESS	= 1,	/* the vm of process pid, until it ends */
+};
+
+struct dune_stat_open {
+	__u32 scope;		/* in: enum dune_stat_scope */
+	__s32 pid;		/* in: PROCESS: its pid; USER: 0 */
+	__u64 reserved[3];	/* in: 0 */
+};
+
+struct dune_stat_header {
+	__u32 size;		/* bytes of this header: where the counters begin */
+	__u32 nr_vcpu_counters;
+	__u32 nr_vm_counters;
+	__u32 nr_vms;		/* live ones summed up */
+	__u32 nr_vcpus;		/* not yet freed ones */
+	__u32 reserved[3];
+};
+
 #define DUNE_IOC_MAGIC		0xD5
 /* vm fd */
 #define DUNE_GET_INFO		_IOR(DUNE_IOC_MAGIC, 0x00, struct dune_info)
@@ -232,6 +260,7 @@ struct dune_slot {
 #define DUNE_CREATE_VCPU	_IOW(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
 #define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
 #define DUNE_SYNC_COUNTERS	_IO(DUNE_IOC_MAGIC, 0x04)	/* argument: 0 */
+#define DUNE_STAT_OPEN		_IOW(DUNE_IOC_MAGIC, 0x05, struct dune_stat_open)
 /* vCPU fd; argument: result of the last DUNE_EXIT_SYSCALL, else ignored */
 #define DUNE_RUN		_IO(DUNE_IOC_MAGIC, 0x10)
 

@@ -77,4 +77,18 @@ enum dune_vm_counter {
 	DUNE_VM_FIRST_PER_CPU = DUNE_VM_ept_tables
 };
 
+/*
+ * Levels: what is now, not what happened so far. The others only grow, and go
+ * on counting in a sum when their vm has ended.
+ */
+#define DUNE_VM_LEVELS							\
+	(1ull << DUNE_VM_vcpus | 1ull << DUNE_VM_slots |		\
+	 1ull << DUNE_VM_ept_tables | 1ull << DUNE_VM_ept_4k |		\
+	 1ull << DUNE_VM_ept_2m | 1ull << DUNE_VM_ept_1g)
+
+static inline int dune_vm_counter_is_level(unsigned int i)
+{
+	return i < 64 && (DUNE_VM_LEVELS >> i & 1);
+}
+
 #endif /* _UAPI_DUNE_COUNTERS_H */
