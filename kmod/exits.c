@@ -11,6 +11,7 @@
 #include <asm/processor.h>
 #include <asm/trapnr.h>
 
+#include "quantum.h"
 #include "trace.h"
 #include "vcpu.h"
 
@@ -268,6 +269,7 @@ static const exit_fn outer_handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_EPT_MISCONFIG] = on_ept_misconfig,
 	[VMX_EXIT_HYPERCALL] = on_hypercall,
 	[VMX_EXIT_HLT] = on_hlt,
+	[VMX_EXIT_QUANTUM] = vcpu_quantum_over,
 };
 
 /*

@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "guest_time.h"
+#include "quantum.h"
 #include "vcpu.h"
 
 /* irqs off, preemption off: from the last check to the end of the exit. */
@@ -102,14 +103,16 @@ static int sync_sregs(struct dune_vcpu *vcpu)
 	return 0;
 }
 
-/* Take over what user space changed since the last run. 0 or -EINVAL. */
+/* Take over what user space changed since the last run. 0 or an errno. */
 static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	struct dune_vcpu_page *page = vcpu->page;
 	u32 sync = READ_ONCE(page->sync);
 	struct dune_regs regs;
-	int err;
+	int err = vcpu_quantum_sync(vcpu);
 
+	if (err)
+		return err;
 	current_save_fsgs();
 	if (current->thread.fsbase != vcpu->vmx.host_fs_base)
 		vmx_set_fs_base(&vcpu->vmx, current->thread.fsbase);

@@ -40,6 +40,7 @@ struct dune_vcpu {
 	struct pt_cache tables;		/* for EPT faults */
 	struct pt_map_op map;		/* the current one; its out fields are 0 between */
 	enum vcpu_phase phase;
+	u32 quantum_us;			/* what the VMCS was told */
 	bool initialised;		/* the VMCS has been filled once */
 };
 

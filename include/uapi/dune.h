@@ -78,6 +78,8 @@ enum dune_exit_kind {
 	DUNE_EXIT_ENTRY_FAILED	= 5,
 	/* An exit this module does not know. vCPU is dead. */
 	DUNE_EXIT_UNKNOWN	= 6,
+	/* quantum_us of guest time are over, and the next quantum has begun. */
+	DUNE_EXIT_QUANTUM	= 7,
 };
 
 /* dune_exit.access */
@@ -111,6 +113,10 @@ struct dune_exit {
 						 * 0: VMCALL need not check */
 #define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | DUNE_RUN_CPL0)
 
+/* dune_vcpu_page.quantum_us, if not 0; needs DUNE_CAP_QUANTUM */
+#define DUNE_QUANTUM_MIN_US	20u
+#define DUNE_QUANTUM_MAX_US	10000000u
+
 /*
  * Shared by the module and the owning process, one page per vCPU. General
  * registers live here always; rip, rsp, rflags are written back on every
@@ -129,7 +135,13 @@ struct dune_vcpu_page {
 	 * been made there: Linux restarts it or not.
 	 */
 	__u64 syscall_ip;			/* 152 */
-	__u64 reserved0[12];			/* 160 */
+	/*
+	 * Time in the guest after which DUNE_RUN returns DUNE_EXIT_QUANTUM, 0
+	 * for never. A changed value starts a new quantum at the next DUNE_RUN.
+	 */
+	__u32 quantum_us;			/* 160 */
+	__u32 reserved3;			/* 164 */
+	__u64 reserved0[11];			/* 168 */
 	struct dune_sregs sregs;		/* 256 */
 	__u64 reserved1[24];			/* 320 */
 	struct dune_exit exit;			/* 512 */
@@ -194,6 +206,7 @@ struct dune_fork_frame {
 #define DUNE_CAP_EPT_2M		(1u << 1)
 #define DUNE_CAP_EPT_1G		(1u << 2)
 #define DUNE_CAP_VPID		(1u << 3)
+#define DUNE_CAP_QUANTUM	(1u << 4)
 
 struct dune_info {
 	__u32 api_version;	/* DUNE_API_VERSION */

@@ -37,7 +37,8 @@
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
 	X(ept_conflicts,"EPT faults that had to remove something else first")	\
 	X(fast_syscalls,"of the system calls, made inside the kernel")		\
-	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")
+	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")	\
+	X(quanta,	"quanta of guest time that ran out")
 
 /*
  * The first two are live; the others are brought up to date by
