@@ -22,7 +22,7 @@ help: ## print this
 		$(MAKEFILE_LIST)
 
 .PHONY: all
-all: module lib apps guest-tests unit-tests bench-programs ## module for kernel 6.1, library, programs and tests
+all: module lib apps tools guest-tests unit-tests bench-programs ## module for kernel 6.1, library, programs and tests
 
 .PHONY: setup
 setup: $(SETUP) ## install missing Debian packages (as tools/setup does)
@@ -62,6 +62,10 @@ unit-tests: lib ## the unit tests of smp/ and libdune
 	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
+
+.PHONY: tools
+tools: $(SETUP) ## dune-stat
+	$(MAKE) -C tools/dune-stat BUILD=$(BUILD)
 
 .PHONY: bench-programs
 bench-programs: lib
@@ -136,7 +140,7 @@ lint: ## static checks, under 30 s
 UDEV_RULE := KERNEL=="dune", GROUP="dune", MODE="0660"
 
 .PHONY: install
-install: lib ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
+install: lib tools ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
 	@test -f $(BUILD)/kmod/native/dune.ko || \
 		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
@@ -144,6 +148,7 @@ install: lib ## install module, udev rule, libdune (PREFIX, DESTDIR); first: mak
 	install -d $(DESTDIR)/etc/udev/rules.d
 	printf '%s\n' '$(UDEV_RULE)' > $(DESTDIR)/etc/udev/rules.d/60-dune.rules
 	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		getent group dune >/dev/null || groupadd --system dune; \
 		depmod -a $$(cat $(BUILD)/kmod/native/release); ldconfig; \

@@ -147,6 +147,14 @@ static long sync_counters(struct dune_file *f, unsigned long arg)
 	return 0;
 }
 
+static long stat_open(void __user *arg)
+{
+	struct dune_stat_open req;
+
+	return copy_from_user(&req, arg, sizeof(req)) ? -EFAULT :
+							stats_open(&req);
+}
+
 static long dune_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct dune_file *f = file->private_data;
@@ -165,6 +173,8 @@ static long dune_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return get_slot(f, uarg);
 	case DUNE_SYNC_COUNTERS:
 		return sync_counters(f, arg);
+	case DUNE_STAT_OPEN:
+		return stat_open(uarg);
 	default:
 		return -ENOTTY;
 	}

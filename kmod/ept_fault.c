@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "flush.h"
 #include "host_pt.h"
+#include "trace.h"
 #include "vcpu.h"
 
 /* After so many races let the guest run into the violation again. */
@@ -75,12 +76,6 @@ static void fit_leaf(struct pt_leaf *leaf, u64 gpa)
 	if ((leaf->rights & PT_X) && boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT))
 		leaf->level = 1;
 	leaf->pa = pa & ~(pt_level_size(leaf->level) - 1);
-}
-
-static void vcpu_count_n(struct dune_vcpu *vcpu, enum dune_vcpu_counter c, u32 n)
-{
-	WRITE_ONCE(vcpu->page->counters[c],
-		   READ_ONCE(vcpu->page->counters[c]) + n);
 }
 
 static noinline void count_rare(struct dune_vcpu *vcpu, struct pt_map_op *op)
@@ -172,8 +167,10 @@ static void make_room(struct dune_vm *vm, u64 hva, const struct pt_leaf *leaf)
  * 0; -EAGAIN: the mm changed meanwhile; -EBUSY: Linux made a mapping that does
  * not allow the access; -EFAULT, -ENOMEM, ...: refused.
  */
-static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
+static int try_map(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva)
 {
+	u64 gpa = exit->gpa;
+	u32 access = exit->access;
 	struct pt_map_op *op = &vcpu->map;
 	struct dune_vm *vm = vcpu->vm;
 	enum pt_map_result result;
@@ -208,13 +205,25 @@ static int try_map(struct dune_vcpu *vcpu, u64 gpa, u64 hva, u32 access)
 	count_result(vcpu, op, result);
 	if (result == PT_MAP_CONFLICT)
 		make_room(vm, hva, &op->leaf);
-	return result == PT_MAP_STALE || result == PT_MAP_CONFLICT ? -EAGAIN : 0;
+	if (result == PT_MAP_STALE || result == PT_MAP_CONFLICT)
+		return -EAGAIN;
+	trace_dune_fault(exit, hva, op->leaf.level, result);
+	return 0;
 }
 
-static int refuse(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva)
+/* Not mapped: the guest runs into the violation again. */
+static int put_off(const struct vmx_exit *exit, u64 hva, int err)
+{
+	trace_dune_fault(exit, hva, 0, err);
+	return VCPU_CONTINUE;
+}
+
+static int refuse(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva,
+		  int err)
 {
 	struct dune_exit *record = &vcpu->page->exit;
 
+	trace_dune_fault(exit, hva, 0, err);
 	vcpu_count(vcpu, DUNE_VCPU_ept_refused);
 	vcpu_record(vcpu, DUNE_EXIT_FAULT, exit);
 	record->addr = hva;
@@ -233,16 +242,16 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	vcpu_count(vcpu, DUNE_VCPU_ept_faults);
 	/* A guest page table may point anywhere: not ours, not harmful. */
 	if (slots_hva(&vm->slots, exit->gpa, &hva))
-		return refuse(vcpu, exit, ~0ull);
+		return refuse(vcpu, exit, ~0ull, -EFAULT);
 	for (tries = 0; tries < MAX_TRIES; tries++) {
-		err = try_map(vcpu, exit->gpa, hva, exit->access);
+		err = try_map(vcpu, exit, hva);
 		if (!err)
 			return VCPU_CONTINUE;
 		if (err != -EAGAIN && (err != -EBUSY || tries >= MAX_BUSY))
 			break;
 		vcpu_count(vcpu, DUNE_VCPU_ept_retries);
 		if (vcpu_work_pending(VCPU_HOST_WORK))
-			return VCPU_CONTINUE;	/* the loop goes out for it */
+			return put_off(exit, hva, err);	/* the loop goes out for it */
 		cond_resched();
 	}
 	/*
@@ -252,9 +261,9 @@ int vcpu_ept_fault(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	if (err == -EAGAIN) {
 		/* The invalidation's thread may need this CPU to get on. */
 		usleep_range(20, 100);
-		return VCPU_CONTINUE;
+		return put_off(exit, hva, err);
 	}
 	if (err == -EINTR)
-		return VCPU_CONTINUE;
-	return refuse(vcpu, exit, hva);
+		return put_off(exit, hva, err);
+	return refuse(vcpu, exit, hva, err);
 }

@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "flush.h"
 #include "ride.h"
+#include "trace.h"
 #include "vm.h"
 
 static struct dune_vm *to_vm(struct mmu_notifier *mn)
@@ -67,7 +68,7 @@ static noinline void flush_now(struct dune_vm *vm,
 			       enum inval_pending pending, u64 gen)
 {
 	if (pending == INVAL_UNKNOWN || gather_needs_flush(gather)) {
-		ept_flush(vm, gather);
+		ept_flush(vm, range->start, range->end, gather);
 		return;
 	}
 	ept_count_removed(vm, gather);
@@ -119,6 +120,8 @@ static noinline void start_wide(struct dune_vm *vm,
 		flush_now(vm, range, &gather, pending, gen);
 		return;
 	}
+	trace_dune_shootdown(vm, range->start, range->end, 0,
+			     TRACE_SHOOTDOWN_DEFERRED);
 	shootdown_defer(&vm->sd, &vm->inval, range->start, range->end, &gather);
 	vm_count(vm, DUNE_VM_deferred, 1);
 	ept_count_removed(vm, &gather);
@@ -146,6 +149,8 @@ static inline void start_small(struct dune_vm *vm,
 		flush_now(vm, range, &gather, pending, gen);
 		return;
 	}
+	trace_dune_shootdown(vm, range->start, range->end, 0,
+			     TRACE_SHOOTDOWN_DEFERRED);
 	shootdown_defer_one(&vm->sd, bucket, &gather);
 	vm_count(vm, DUNE_VM_deferred, 1);
 	ept_count_removed(vm, &gather);
@@ -211,7 +216,7 @@ static void mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 		ept_zap_slot(vm, slot, 0, DUNE_SLOT_BYTES, &gather);
 		cond_resched();
 	}
-	ept_flush(vm, &gather);
+	ept_flush(vm, 0, ~0ull, &gather);
 	inval_end(&vm->inval, 0, ~0ull);
 }
 

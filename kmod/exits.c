@@ -11,6 +11,8 @@
 #include <asm/processor.h>
 #include <asm/trapnr.h>
 
+#include "quantum.h"
+#include "trace.h"
 #include "vcpu.h"
 
 static int inject_gp(struct dune_vcpu *vcpu)
@@ -267,6 +269,7 @@ static const exit_fn outer_handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_EPT_MISCONFIG] = on_ept_misconfig,
 	[VMX_EXIT_HYPERCALL] = on_hypercall,
 	[VMX_EXIT_HLT] = on_hlt,
+	[VMX_EXIT_QUANTUM] = vcpu_quantum_over,
 };
 
 /*
@@ -300,6 +303,7 @@ enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
 {
 	exit_fn handler = inner_handlers[exit->kind];
 
+	trace_dune_exit(vcpu, exit->kind);
 	/* The frequent one without an indirect branch. */
 	if (exit->kind == VMX_EXIT_CPUID)
 		on_cpuid(vcpu, exit);

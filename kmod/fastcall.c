@@ -8,6 +8,7 @@
 #include <uapi/asm/unistd_64.h>
 
 #include "fastcall.h"
+#include "trace.h"
 
 static bool fast_syscalls = true;
 module_param(fast_syscalls, bool, 0644);
@@ -77,6 +78,7 @@ long fastcall_make(struct dune_vcpu *vcpu, u32 nr)
 {
 	const struct dune_regs *r = &vcpu->page->regs;
 	struct pt_regs regs;
+	long result;
 
 	regs.orig_ax = nr;
 	regs.di = READ_ONCE(r->rdi);
@@ -87,7 +89,9 @@ long fastcall_make(struct dune_vcpu *vcpu, u32 nr)
 	regs.r9 = READ_ONCE(r->r9);
 	vcpu_count(vcpu, DUNE_VCPU_syscalls);
 	vcpu_count(vcpu, DUNE_VCPU_fast_syscalls);
-	return static_call(dispatch)(&regs, nr);
+	result = static_call(dispatch)(&regs, nr);
+	trace_dune_syscall_fast(nr, result);
+	return result;
 }
 
 bool fastcall_is_pure(const struct dune_vcpu *vcpu, u32 nr)

@@ -5,6 +5,7 @@
 #include <linux/smp.h>
 
 #include "flush.h"
+#include "trace.h"
 
 /* Used with preemption off, so one per CPU is enough. */
 static DEFINE_PER_CPU(struct cpumask, kick_mask);
@@ -24,7 +25,7 @@ void plat_kick(const plat_cpumask_t *mask)
 	smp_call_function_many(mask, left_guest, NULL, true);
 }
 
-void ept_flush(struct dune_vm *vm, struct gather *gather)
+void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather)
 {
 	unsigned int kicks;
 
@@ -34,6 +35,7 @@ void ept_flush(struct dune_vm *vm, struct gather *gather)
 	vm_count(vm, DUNE_VM_flushes, 1);
 	if (kicks)
 		vm_count(vm, DUNE_VM_kicks, kicks);
+	trace_dune_shootdown(vm, start, end, kicks, TRACE_SHOOTDOWN_NOW);
 	ept_count_removed(vm, gather);
 	gather_release(gather);
 }
@@ -51,6 +53,7 @@ void ept_flush_settle(struct dune_vm *vm, u64 start, u64 end, u64 gen,
 		return;
 	vm_count(vm, DUNE_VM_kicks, kicks);
 	vm_count(vm, c, kicks);
+	trace_dune_shootdown(vm, start, end, kicks, TRACE_SHOOTDOWN_SETTLED);
 }
 
 void ept_make_room(struct dune_vm *vm, u64 start, u64 end)
@@ -62,7 +65,7 @@ void ept_make_room(struct dune_vm *vm, u64 start, u64 end)
 		return;
 	inval_begin(&vm->inval, start, end);
 	ept_zap_slot(vm, slot, start, end, &gather);
-	ept_flush(vm, &gather);
+	ept_flush(vm, start, end, &gather);
 	inval_end(&vm->inval, start, end);
 }
 
@@ -73,6 +76,6 @@ void ept_zap_whole_slot(struct dune_vm *vm, u64 gpa)
 
 	inval_begin(&vm->inval, 0, ~0ull);
 	pt_zap(&vm->ept, gpa, gpa + DUNE_SLOT_BYTES, &gather);
-	ept_flush(vm, &gather);
+	ept_flush(vm, 0, ~0ull, &gather);
 	inval_end(&vm->inval, 0, ~0ull);
 }

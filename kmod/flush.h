@@ -11,10 +11,11 @@
 #define DUNE_SLOT_BYTES	(1ull << DUNE_SLOT_SHIFT)
 
 /*
- * Finish a gather now: shootdown, counters, release. Process context, irqs on,
+ * Finish a gather now: shootdown, counters, release. [start, end) of host
+ * virtual space is for the trace only. Process context, irqs on,
  * also under page-table locks; spins for other CPUs' exits, does not sleep.
  */
-void ept_flush(struct dune_vm *vm, struct gather *gather);
+void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather);
 
 /*
  * Make sure that what was deferred in the range up to gen is over. Counts

@@ -13,6 +13,8 @@
 #include <asm/segment.h>
 
 #include "compat.h"
+#include "guest_time.h"
+#include "quantum.h"
 #include "vcpu.h"
 
 /* irqs off, preemption off: from the last check to the end of the exit. */
@@ -20,7 +22,7 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 {
 	struct dune_vm *vm = vcpu->vm;
 	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
-	u64 gen;
+	u64 gen, begin;
 
 	/* The guest's FPU state is the thread's. */
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
@@ -33,7 +35,9 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 	}
 	sd_entered(sd);
 	guest_time_begin();
+	begin = guest_tsc_begin();
 	vcpu_run_inner(vcpu, exit);
+	guest_tsc_end(vcpu, begin);
 	if (sd_exit(sd) == SD_END_KICKED)
 		vcpu_count(vcpu, DUNE_VCPU_kicked);
 	if (exit->kind == VMX_EXIT_INTERRUPT) {
@@ -111,14 +115,16 @@ static int sync_sregs(struct dune_vcpu *vcpu)
 	return 0;
 }
 
-/* Take over what user space changed since the last run. 0 or -EINVAL. */
+/* Take over what user space changed since the last run. 0 or an errno. */
 static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	struct dune_vcpu_page *page = vcpu->page;
 	u32 sync = READ_ONCE(page->sync);
 	struct dune_regs regs;
-	int err;
+	int err = vcpu_quantum_sync(vcpu);
 
+	if (err)
+		return err;
 	current_save_fsgs();
 	if (current->thread.fsbase != vcpu->vmx.host_fs_base)
 		vmx_set_fs_base(&vcpu->vmx, current->thread.fsbase);

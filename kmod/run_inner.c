@@ -10,6 +10,7 @@
  */
 #include "compat.h"
 #include "fastcall.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vmx/enter.h"
 
@@ -39,11 +40,14 @@ void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 	vmx_run_begin(&vcpu->vmx);
 	do {
 		vcpu_count(vcpu, DUNE_VCPU_entries);
+		trace_dune_entry(vcpu);
 		exit->kind = vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
-		if (likely(exit->kind == VMX_EXIT_HYPERCALL))
+		if (likely(exit->kind == VMX_EXIT_HYPERCALL)) {
+			trace_dune_exit(vcpu, VMX_EXIT_HYPERCALL);
 			inner = hypercall(vcpu);
-		else
+		} else {
 			inner = vcpu_handle_inner(vcpu, exit);
+		}
 		if (inner == VCPU_INNER_LEAVE)
 			goto out;
 	} while (likely(!vcpu_work_pending(VCPU_RUN_WORK)));

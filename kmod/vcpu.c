@@ -34,6 +34,7 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 
 	thread_exit_unwatch(vcpu);
 	vcpu_retire(vcpu);
+	stats_vcpu_end(vcpu);
 	put_pid(vcpu->owner);
 	free_page((unsigned long)vcpu->page);
 	kfree(vcpu);
@@ -110,6 +111,7 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	INIT_WORK(&vcpu->retire, retire_work);
 	vm_count_live(vm, DUNE_VM_vcpus, 1);
 	vm_count_live(vm, DUNE_VM_vcpus_created, 1);
+	stats_vcpu_begin(vcpu);
 	return vcpu;
 
 err_page:

@@ -30,6 +30,7 @@ struct dune_vcpu {
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
 	struct hlist_node by_owner;	/* thread_exit_linux.c */
+	struct list_head of_stats;	/* vm->stats->lock */
 	struct work_struct retire;	/* queued by the owner's exit */
 	bool retired;			/* release and retire work only */
 
@@ -40,16 +41,24 @@ struct dune_vcpu {
 	struct pt_map_op map;		/* the current one; its out fields are 0 between */
 	enum vcpu_phase phase;
 	unsigned long late_work;	/* thread flags that wait for the next exit */
+	u32 quantum_us;			/* what the VMCS was told */
 	bool initialised;		/* the VMCS has been filled once */
 };
 
-static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
+static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,
+					 enum dune_vcpu_counter c, u64 n)
 {
 	/*
 	 * Owner writes; user space sees whole values. One instruction, which
-	 * WRITE_ONCE(READ_ONCE() + 1) is not.
+	 * WRITE_ONCE(READ_ONCE() + n) is not.
 	 */
-	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]));
+	asm volatile("addq %1, %0"
+		     : "+m" (vcpu->page->counters[c]) : "er" (n) : "cc");
+}
+
+static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
+{
+	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]) : : "cc");
 }
 
 /* dev.c: a new vCPU of vm for current; its fd or a negative errno. */

@@ -29,19 +29,26 @@ static const struct pt_geometry *ept_geometry(void)
 	return vmx_api_caps() & DUNE_CAP_EPT_AD ? &pt_ept_ad : &pt_ept_plain;
 }
 
+u64 vm_counter(struct dune_vm *vm, enum dune_vm_counter c)
+{
+	u64 sum = 0;
+	int cpu;
+
+	if (c == DUNE_VM_slots)
+		return slots_nr(&vm->slots);
+	if (c < DUNE_VM_FIRST_PER_CPU)
+		return READ_ONCE(vm->page->counters[c]);
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(vm->counts, cpu)->value[c]);
+	return sum;
+}
+
 void vm_sync_counters(struct dune_vm *vm)
 {
 	unsigned int i;
-	int cpu;
-	u64 sum;
 
-	WRITE_ONCE(vm->page->counters[DUNE_VM_slots], slots_nr(&vm->slots));
-	for (i = DUNE_VM_FIRST_PER_CPU; i < DUNE_NR_VM_COUNTERS; i++) {
-		sum = 0;
-		for_each_possible_cpu(cpu)
-			sum += READ_ONCE(per_cpu_ptr(vm->counts, cpu)->value[i]);
-		WRITE_ONCE(vm->page->counters[i], sum);
-	}
+	for (i = DUNE_VM_slots; i < DUNE_NR_VM_COUNTERS; i++)
+		WRITE_ONCE(vm->page->counters[i], vm_counter(vm, i));
 }
 
 static int vm_init(struct dune_vm *vm)
@@ -67,9 +74,12 @@ static int vm_init(struct dune_vm *vm)
 	vm_count(vm, DUNE_VM_ept_tables, 1);
 	sd_vm_init(&vm->sd, pt_root_pa(&vm->ept), mm_cpumask(vm->mm),
 		   vm->sd_cpu);
-	err = power_get();
+	err = stats_vm_begin(vm);
 	if (err)
 		goto err_ept;
+	err = power_get();
+	if (err)
+		goto err_stats;
 	mmgrab(vm->mm);
 	err = ept_notifier_register(vm);
 	if (err)
@@ -79,6 +89,8 @@ static int vm_init(struct dune_vm *vm)
 err_power:
 	mmdrop(vm->mm);
 	power_put();
+err_stats:
+	stats_vm_end(vm);
 err_ept:
 	pt_destroy(&vm->ept);
 err_sd:
@@ -111,6 +123,25 @@ static void vm_unlist(struct dune_vm *vm)
 	mutex_unlock(&vms_lock);
 }
 
+struct stats_vm *vm_stats_of(struct mm_struct *mm)
+{
+	struct stats_vm *stats = NULL;
+	struct dune_vm *vm;
+
+	mutex_lock(&vms_lock);
+	list_for_each_entry(vm, &vms, all) {
+		if (vm->mm != mm)
+			continue;
+		/* A vm is listed before it is complete. */
+		stats = smp_load_acquire(&vm->stats);
+		if (stats)
+			stats_vm_get(stats);
+		break;
+	}
+	mutex_unlock(&vms_lock);
+	return stats;
+}
+
 /*
  * Listed first, so that the lock of all vms is not held over vm_init(): that
  * waits for the mmap_lock, which the process can keep from it for ever.
@@ -124,6 +155,7 @@ struct dune_vm *vm_create(void)
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 	vm->mm = current->mm;
+	vm->tgid = current->tgid;
 	err = vm_list(vm);
 	if (err)
 		goto err_free;
@@ -134,6 +166,8 @@ struct dune_vm *vm_create(void)
 
 err_unlist:
 	vm_unlist(vm);
+	if (vm->stats)
+		stats_vm_put(vm->stats);
 err_free:
 	kfree(vm);
 	return ERR_PTR(err);
@@ -151,6 +185,7 @@ static void vm_release(struct kref *ref)
 
 	WARN_ON(atomic_read(&vm->nr_vcpus));
 	ept_notifier_unregister(vm);
+	stats_vm_end(vm);
 	vm_unlist(vm);
 	/*
 	 * No vCPU is left. CPUs may still cache translations under this root;
@@ -164,6 +199,7 @@ static void vm_release(struct kref *ref)
 	free_percpu(vm->counts);
 	free_page((unsigned long)vm->page);
 	mmdrop(vm->mm);
+	stats_vm_put(vm->stats);
 	kfree(vm);
 }
 

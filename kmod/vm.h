@@ -26,6 +26,7 @@
 #include "pt.h"
 #include "shootdown.h"
 #include "slots.h"
+#include "stats.h"
 
 #define DUNE_MAX_VCPUS	4096
 
@@ -36,7 +37,9 @@ struct vm_counts {
 struct dune_vm {
 	struct kref ref;		/* [a] */
 	struct mm_struct *mm;		/* (i) grabbed (mm_count), not got */
+	pid_t tgid;			/* (i) the creator's, for traces */
 	struct list_head all;		/* vms_lock */
+	struct stats_vm *stats;		/* (i) */
 	struct dune_vm_page *page;	/* (i) counters, shared with user space */
 	struct vm_counts __percpu *counts; /* [c] */
 	struct slots slots;		/* own lock */
@@ -68,6 +71,11 @@ static inline void vm_count_live(struct dune_vm *vm, enum dune_vm_counter c,
 {
 	atomic64_add(n, (atomic64_t *)&vm->page->counters[c]);
 }
+
+/* A counter as it is now: what is kept per CPU is summed up. Any context. */
+u64 vm_counter(struct dune_vm *vm, enum dune_vm_counter c);
+/* A reference to the counters of the mm's vm, or NULL. May sleep. */
+struct stats_vm *vm_stats_of(struct mm_struct *mm);
 
 /* Sums up what is counted per CPU. Process context. */
 void vm_sync_counters(struct dune_vm *vm);

@@ -48,6 +48,7 @@
 #define HOST_TOUCH_READ		1	/* first read the refused address natively */
 #define HOST_TOUCH_WRITE	2	/* first write it */
 #define HOST_ENTER_FAILED	3	/* dune_enter() returns enter_error */
+#define HOST_RUN_MOVED		4	/* run it; its stack may be another one now */
 
 /* Bytes of one entry of dune_trap_vectors[] */
 #define TRAP_STUB_SIZE	16

@@ -87,6 +87,20 @@ struct dune_crash {
 typedef void (*dune_crash_fn)(const struct dune_crash *crash, void *arg);
 void dune_on_crash(dune_crash_fn fn, void *arg);
 
+/*
+ * After each us microseconds that the calling thread spends in Dune mode call
+ * fn on it, in plain Linux mode, on a stack of its own. regs are the
+ * interrupted ones, and fn may change them: a scheduler in user space gives
+ * others to the thread. Vector registers and the thread pointer are kept over
+ * fn and are not in regs. fn must return; it may not enter Dune mode.
+ * us: DUNE_QUANTUM_MIN_US to DUNE_QUANTUM_MAX_US, or 0: no more quanta. The
+ * counter quanta has their number, with fn NULL too. In either mode, after the
+ * thread's first dune_enter(). -EINVAL: before, or us is out of range;
+ * -EOPNOTSUPP: the CPU has no preemption timer.
+ */
+typedef void (*dune_quantum_fn)(struct dune_regs *regs, void *arg);
+int dune_set_quantum(uint32_t us, dune_quantum_fn fn, void *arg);
+
 /* A copy of all counters; vcpu[] is zero for a thread that has no vCPU. */
 struct dune_stats {
 	uint64_t vm[DUNE_NR_VM_COUNTERS];

@@ -205,6 +205,10 @@ int dune_host_exit(struct dune_thread *t, long ret)
 		dune_run_failed_die(t, ret);
 	if (ret == DUNE_EXIT_FAULT)
 		return refused(t);
+	if (ret == DUNE_EXIT_QUANTUM) {
+		call_saved(t, dune_quantum_call, 0);
+		return HOST_RUN_MOVED;
+	}
 	return dead(t);
 }
 

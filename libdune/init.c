@@ -174,6 +174,7 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 			     info.api_version, DUNE_API_VERSION);
 		return -EPROTO;
 	}
+	vm->caps = info.caps;
 	vm->nr_vm_counters = min_uint(info.nr_vm_counters, DUNE_NR_VM_COUNTERS);
 	vm->nr_vcpu_counters = min_uint(info.nr_vcpu_counters, DUNE_NR_VCPU_COUNTERS);
 

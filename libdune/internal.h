@@ -63,6 +63,9 @@ struct dune_thread {
 	uint32_t refused_times;
 	uint32_t slot_error;		/* errno of the slot the guest did not get */
 
+	dune_quantum_fn quantum_fn;	/* or NULL */
+	void *quantum_arg;
+
 	struct dune_thread *next;	/* list of all, or of the free ones */
 	struct dune_thread *prev;
 
@@ -89,6 +92,7 @@ struct dune_vm {
 	uint64_t idt;
 	unsigned int nr_vm_counters;	/* the module's, at most ours */
 	unsigned int nr_vcpu_counters;
+	uint32_t caps;			/* the module's DUNE_CAP_* */
 	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
 	uint32_t run_flags;		/* DUNE_RUN_*, of every thread */
 };
@@ -189,6 +193,9 @@ void dune_thread_exit(struct dune_thread *t);	/* for the stub */
 void dune_gdt_build(struct dune_thread *t);
 void dune_tss_build(struct dune_thread *t);
 void dune_idt_build(void *page);
+
+/* quantum.c */
+void dune_quantum_call(void *thread);
 
 /* crash.c */
 void dune_crash_call(void *thread);

@@ -166,6 +166,8 @@ dune_stub_syscall_end:
 	cmp	$HOST_ENTER_FAILED, %eax
 	je	.Lenter_failed
 	mov	%r15, %rsp
+	cmp	$HOST_RUN_MOVED, %eax
+	je	.Lmoved
 	cmp	$HOST_TOUCH_READ, %eax
 	je	.Ltouch_read
 	cmp	$HOST_TOUCH_WRITE, %eax
@@ -183,6 +185,12 @@ dune_stub_syscall_end:
 	mov	THREAD_PAGE(%r12), %rdx
 	mov	PAGE_EXIT_ADDR(%rdx), %rdx
 	movb	(%rdx), %dl
+	jmp	dune_stub
+
+	/* Signals go to the stack that the guest will have. */
+.Lmoved:
+	mov	THREAD_PAGE(%r12), %rdx
+	mov	REGS_RSP(%rdx), %rsp
 	jmp	dune_stub
 
 .Lenter_failed:

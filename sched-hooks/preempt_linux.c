@@ -9,11 +9,13 @@
 #include <asm/desc.h>
 
 #include "residency.h"
+#include "trace.h"
 #include "vcpu.h"
 
 /* Preemption off, irqs on. */
 static void load_here(struct dune_vcpu *vcpu)
 {
+	int from = vcpu->vmx.last_cpu;
 	enum residency_change change = residency_load(&vcpu->vmx);
 
 	store_ldt(vcpu->vmx.host_ldt);
@@ -30,8 +32,10 @@ static void load_here(struct dune_vcpu *vcpu)
 	 */
 	vmx_flush_vpid(vcpu->vmx.vpid);
 	vcpu_count(vcpu, DUNE_VCPU_invvpid);
-	if (change == RESIDENCY_MOVED)
+	if (change == RESIDENCY_MOVED) {
 		vcpu_count(vcpu, DUNE_VCPU_migrated);
+		trace_dune_migrate(from, vcpu->vmx.last_cpu);
+	}
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)

@@ -12,6 +12,7 @@
  *   ioctl DUNE_CREATE_VCPU   returns a vCPU fd owned by the calling thread
  *   mmap(vcpu fd, 0)         struct dune_vcpu_page
  *   mmap(vm fd, ...)         struct dune_vm_page, the slot table
+ *   ioctl DUNE_STAT_OPEN     returns a fd for sums of counters; needs no vm
  *   ioctl DUNE_RUN           runs the calling thread in VMX non-root mode
  *
  * Every call checks current->mm: a fd inherited by fork or received over a
@@ -77,6 +78,8 @@ enum dune_exit_kind {
 	DUNE_EXIT_ENTRY_FAILED	= 5,
 	/* An exit this module does not know. vCPU is dead. */
 	DUNE_EXIT_UNKNOWN	= 6,
+	/* quantum_us of guest time are over, and the next quantum has begun. */
+	DUNE_EXIT_QUANTUM	= 7,
 };
 
 /* dune_exit.access */
@@ -110,6 +113,10 @@ struct dune_exit {
 						 * 0: VMCALL need not check */
 #define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | DUNE_RUN_CPL0)
 
+/* dune_vcpu_page.quantum_us, if not 0; needs DUNE_CAP_QUANTUM */
+#define DUNE_QUANTUM_MIN_US	20u
+#define DUNE_QUANTUM_MAX_US	10000000u
+
 /*
  * Shared by the module and the owning process, one page per vCPU. General
  * registers live here always; rip, rsp, rflags are written back on every
@@ -128,7 +135,13 @@ struct dune_vcpu_page {
 	 * been made there: Linux restarts it or not.
 	 */
 	__u64 syscall_ip;			/* 152 */
-	__u64 reserved0[12];			/* 160 */
+	/*
+	 * Time in the guest after which DUNE_RUN returns DUNE_EXIT_QUANTUM, 0
+	 * for never. A changed value starts a new quantum at the next DUNE_RUN.
+	 */
+	__u32 quantum_us;			/* 160 */
+	__u32 reserved3;			/* 164 */
+	__u64 reserved0[11];			/* 168 */
 	struct dune_sregs sregs;		/* 256 */
 	__u64 reserved1[24];			/* 320 */
 	struct dune_exit exit;			/* 512 */
@@ -193,6 +206,7 @@ struct dune_fork_frame {
 #define DUNE_CAP_EPT_2M		(1u << 1)
 #define DUNE_CAP_EPT_1G		(1u << 2)
 #define DUNE_CAP_VPID		(1u << 3)
+#define DUNE_CAP_QUANTUM	(1u << 4)
 
 struct dune_info {
 	__u32 api_version;	/* DUNE_API_VERSION */
@@ -225,6 +239,33 @@ struct dune_slot {
 	__u64 gpa;		/* out: guest physical address of exactly hva */
 };
 
+/*
+ * DUNE_STAT_OPEN returns a fd for sums of counters. Every read() of it gives a
+ * struct dune_stat_header, then nr_vcpu_counters and nr_vm_counters __u64 in
+ * the order of dune_counters.h, as of now; a buffer that is too small, EINVAL.
+ * What a read means is the difference to an earlier one: events of vCPUs and
+ * vms that have ended since the open are in it, levels are those of live vms.
+ */
+enum dune_stat_scope {
+	DUNE_STAT_USER		= 0,	/* all vms of the caller's effective uid */
+	DUNE_STAT_PROCESS	= 1,	/* the vm of process pid, until it ends */
+};
+
+struct dune_stat_open {
+	__u32 scope;		/* in: enum dune_stat_scope */
+	__s32 pid;		/* in: PROCESS: its pid; USER: 0 */
+	__u64 reserved[3];	/* in: 0 */
+};
+
+struct dune_stat_header {
+	__u32 size;		/* bytes of this header: where the counters begin */
+	__u32 nr_vcpu_counters;
+	__u32 nr_vm_counters;
+	__u32 nr_vms;		/* live ones summed up */
+	__u32 nr_vcpus;		/* not yet freed ones */
+	__u32 reserved[3];
+};
+
 #define DUNE_IOC_MAGIC		0xD5
 /* vm fd */
 #define DUNE_GET_INFO		_IOR(DUNE_IOC_MAGIC, 0x00, struct dune_info)
@@ -232,6 +273,7 @@ struct dune_slot {
 #define DUNE_CREATE_VCPU	_IOW(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
 #define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
 #define DUNE_SYNC_COUNTERS	_IO(DUNE_IOC_MAGIC, 0x04)	/* argument: 0 */
+#define DUNE_STAT_OPEN		_IOW(DUNE_IOC_MAGIC, 0x05, struct dune_stat_open)
 /* vCPU fd; argument: result of the last DUNE_EXIT_SYSCALL, else ignored */
 #define DUNE_RUN		_IO(DUNE_IOC_MAGIC, 0x10)
 

@@ -22,6 +22,7 @@ DUNE_ABI_ASSERT(sizeof(struct dune_exit) == 64);
 DUNE_ABI_AT(dune_vcpu_page, sync, 144);
 DUNE_ABI_AT(dune_vcpu_page, run_flags, 148);
 DUNE_ABI_AT(dune_vcpu_page, syscall_ip, 152);
+DUNE_ABI_AT(dune_vcpu_page, quantum_us, 160);
 DUNE_ABI_AT(dune_vcpu_page, sregs, 256);
 DUNE_ABI_AT(dune_vcpu_page, exit, 512);
 DUNE_ABI_AT(dune_vcpu_page, counters, 1024);
@@ -32,6 +33,8 @@ DUNE_ABI_ASSERT(sizeof(struct dune_info) == 64);
 DUNE_ABI_ASSERT(sizeof(struct dune_create_vm) == 64);
 DUNE_ABI_ASSERT(sizeof(struct dune_create_vcpu) == 32);
 DUNE_ABI_ASSERT(sizeof(struct dune_slot) == 16);
+DUNE_ABI_ASSERT(sizeof(struct dune_stat_open) == 32);
+DUNE_ABI_ASSERT(sizeof(struct dune_stat_header) == 32);
 
 #undef DUNE_ABI_AT
 #undef DUNE_ABI_ASSERT

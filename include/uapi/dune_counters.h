@@ -36,7 +36,9 @@
 	X(ept_contended,"EPT table locks that another thread held")		\
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
 	X(ept_conflicts,"EPT faults that had to remove something else first")	\
-	X(fast_syscalls,"of the system calls, made inside the kernel")
+	X(fast_syscalls,"of the system calls, made inside the kernel")		\
+	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")	\
+	X(quanta,	"quanta of guest time that ran out")
 
 /*
  * The first two are live; the others are brought up to date by
@@ -75,5 +77,19 @@ enum dune_vm_counter {
 	DUNE_NR_VM_COUNTERS,
 	DUNE_VM_FIRST_PER_CPU = DUNE_VM_ept_tables
 };
+
+/*
+ * Levels: what is now, not what happened so far. The others only grow, and go
+ * on counting in a sum when their vm has ended.
+ */
+#define DUNE_VM_LEVELS							\
+	(1ull << DUNE_VM_vcpus | 1ull << DUNE_VM_slots |		\
+	 1ull << DUNE_VM_ept_tables | 1ull << DUNE_VM_ept_4k |		\
+	 1ull << DUNE_VM_ept_2m | 1ull << DUNE_VM_ept_1g)
+
+static inline int dune_vm_counter_is_level(unsigned int i)
+{
+	return i < 64 && (DUNE_VM_LEVELS >> i & 1);
+}
 
 #endif /* _UAPI_DUNE_COUNTERS_H */

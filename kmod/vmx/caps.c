@@ -81,6 +81,18 @@ static int probe_control(const struct control *c, bool true_msrs)
 	return 0;
 }
 
+/* What is switched on for some vCPUs only, so it is not in vmx_caps.pin. */
+static void probe_timer(bool true_msrs)
+{
+	u32 ones, pin_may, exit_may;
+
+	rdmsr(true_msrs ? MSR_IA32_VMX_TRUE_PINBASED_CTLS :
+			  MSR_IA32_VMX_PINBASED_CTLS, ones, pin_may);
+	rdmsr(true_msrs ? MSR_IA32_VMX_TRUE_EXIT_CTLS : MSR_IA32_VMX_EXIT_CTLS,
+	      ones, exit_may);
+	vmx_timer_probe(pin_may, exit_may);
+}
+
 static int probe_ept_vpid(void)
 {
 	u64 cap, need;
@@ -132,6 +144,7 @@ int vmx_caps_probe(void)
 		if (err)
 			return err;
 	}
+	probe_timer(basic & BIT_ULL(55));
 	err = probe_ept_vpid();
 	if (err)
 		return err;

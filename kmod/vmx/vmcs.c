@@ -90,7 +90,8 @@ u32 vmx_api_caps(void)
 	return (vmx_caps.ept_ad ? DUNE_CAP_EPT_AD : 0) |
 	       (vmx_caps.ept_2m ? DUNE_CAP_EPT_2M : 0) |
 	       (vmx_caps.ept_1g ? DUNE_CAP_EPT_1G : 0) |
-	       (vmx_caps.vpid ? DUNE_CAP_VPID : 0);
+	       (vmx_caps.vpid ? DUNE_CAP_VPID : 0) |
+	       (vmx_caps.timer ? DUNE_CAP_QUANTUM : 0);
 }
 
 int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
@@ -290,6 +291,16 @@ void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r)
 	r->rip = vmcs_read(GUEST_RIP);
 	r->rsp = vmcs_read(GUEST_RSP);
 	r->rflags = vmcs_read(GUEST_RFLAGS);
+}
+
+u64 vmx_guest_rip(const struct vmx_vcpu *v)
+{
+	return vmcs_read(GUEST_RIP);
+}
+
+u32 vmx_exit_reason(const struct vmx_vcpu *v)
+{
+	return vmcs_read(VM_EXIT_REASON);
 }
 
 u64 vmx_guest_sp(const struct vmx_vcpu *v)

@@ -31,6 +31,7 @@ struct vmx_vcpu {
 	u64 eptp;
 	u64 host_cr3, host_cr4;	/* what the VMCS holds */
 	u64 host_fs_base;
+	u32 quantum_ticks;	/* of the preemption timer */
 	u16 vpid;		/* 0: none, every transition flushes */
 	u16 host_ldt;
 	int cpu;		/* loaded on, or VMX_NO_CPU; see sched-hooks */
@@ -62,6 +63,7 @@ enum vmx_exit_kind {
 	VMX_EXIT_MWAIT,		/* MONITOR too */
 	VMX_EXIT_RDPMC,
 	VMX_EXIT_WBINVD,
+	VMX_EXIT_QUANTUM,	/* the preemption timer ran out */
 	VMX_EXIT_INVALID_INSN,	/* what this guest does not have: #UD */
 	VMX_NR_EXIT_KINDS
 };
@@ -114,6 +116,8 @@ void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
 void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
 /* rip, rsp, rflags into *r; the rest of it stays. */
 void vmx_get_regs(const struct vmx_vcpu *v, struct dune_regs *r);
+u64 vmx_guest_rip(const struct vmx_vcpu *v);
+u32 vmx_exit_reason(const struct vmx_vcpu *v);	/* the last exit's */
 u64 vmx_guest_sp(const struct vmx_vcpu *v);
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
@@ -121,6 +125,11 @@ unsigned int vmx_guest_cpl(const struct vmx_vcpu *v);
 void vmx_skip_insn(struct vmx_vcpu *v);
 void vmx_skip_cpuid(struct vmx_vcpu *v);
 u32 vmx_insn_len(const struct vmx_vcpu *v);
+
+/* Time in the guest after which an exit comes, again and again; 0: none. */
+void vmx_quantum_set(struct vmx_vcpu *v, u32 us);
+/* After VMX_EXIT_QUANTUM: the next one begins. */
+void vmx_quantum_restart(struct vmx_vcpu *v);
 
 /* Injection happens at the next entry. */
 enum vmx_error_code { VMX_NO_ERROR_CODE, VMX_ERROR_CODE_0 };

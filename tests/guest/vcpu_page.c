@@ -49,7 +49,8 @@ static const struct field fields[] = {
 	FIELD(regs.rip), FIELD(regs.rsp), FIELD(regs.rflags), FIELD(regs.rax),
 	FIELD(sregs.cr3), FIELD(sregs.fs_base), FIELD(sregs.gs_base),
 	FIELD(sregs.gdt_base), FIELD(sregs.idt_base), FIELD(sregs.tss_base),
-	FIELD(sregs.gdt_limit), FIELD(sregs.tss_limit), FIELD(reserved0),
+	FIELD(sregs.gdt_limit), FIELD(sregs.tss_limit), FIELD(quantum_us),
+	FIELD(reserved0),
 	FIELD(reserved1), FIELD(exit), FIELD(exit.reserved), FIELD(reserved2),
 	FIELD(counters),
 };
@@ -79,7 +80,7 @@ static void bounded_run(int times)
 	setitimer(ITIMER_REAL, &it, NULL);
 	for (int i = 0; i < times && ret >= 0; i++) {
 		ret = raw_run(vcpu.fd, i);
-		if (ret > DUNE_EXIT_UNKNOWN)
+		if (ret > DUNE_EXIT_QUANTUM)
 			_exit(6);
 		vcpu.page->run_flags |= DUNE_RUN_RECORD;
 	}
@@ -161,6 +162,9 @@ static void noise(void *arg)
 	vcpu.page->run_flags = DUNE_RUN_RECORD | (rnd(&seed) % 4 ? 0 : ~0u);
 	vcpu.page->sync = DUNE_SYNC_REGS | DUNE_SYNC_SREGS |
 			  (rnd(&seed) % 4 ? 0 : ~0u);
+	/* Mostly one that is allowed, or the rest of the page would not matter. */
+	if (rnd(&seed) % 8)
+		vcpu.page->quantum_us = rnd(&seed) % 2 ? 0 : 20 + rnd(&seed) % 1000;
 	bounded_run(5);
 }
 
