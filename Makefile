@@ -43,6 +43,7 @@ endif
 
 module-%: $(SETUP)
 	@tools/build-module $*
+	@tests/kmod/build $*
 
 .PHONY: lib
 lib: $(SETUP) ## libdune

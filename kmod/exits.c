@@ -14,6 +14,7 @@
 #include "quantum.h"
 #include "trace.h"
 #include "vcpu.h"
+#include "vmx/enter.h"
 
 static int inject_gp(struct dune_vcpu *vcpu)
 {
@@ -148,26 +149,41 @@ static void hide_leaf_7(u32 *b, u32 *c, u32 *d)
 	*d &= ~CPUID_7_EDX_IBT;
 }
 
-static int on_cpuid(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
+/* Leaves that show what the guest does not get. */
+#define CPUID_CHANGED	(BIT(1) | BIT(7) | BIT(0xd))
+
+static noinline void change_cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+{
+	if (leaf == 1)
+		*c &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_MONITOR);
+	else if (leaf == 7 && sub == 0)
+		hide_leaf_7(b, c, d);
+	else if (leaf == 0xd && sub == 1)
+		*a &= ~CPUID_D_1_EAX_XSAVES;
+}
+
+void vcpu_cpuid(struct dune_vcpu *vcpu)
 {
 	struct dune_regs *r = &vcpu->page->regs;
-	u32 leaf = r->rax, sub = r->rcx;
-	u32 a, b, c, d;
+	u32 leaf = READ_ONCE(r->rax), sub = READ_ONCE(r->rcx);
+	u32 a = leaf, b, c = sub, d;
 
 	vcpu_count(vcpu, DUNE_VCPU_cpuid);
-	cpuid_count(leaf, sub, &a, &b, &c, &d);
-	if (leaf == 1)
-		c &= ~(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX | CPUID_1_ECX_MONITOR);
-	else if (leaf == 7 && sub == 0)
-		hide_leaf_7(&b, &c, &d);
-	else if (leaf == 0xd && sub == 1)
-		a &= ~CPUID_D_1_EAX_XSAVES;
+	asm volatile("cpuid" : "+a" (a), "=b" (b), "+c" (c), "=d" (d));
+	if (unlikely(leaf < 32 && BIT(leaf) & CPUID_CHANGED)) {
+		u32 w[4] = { a, b, c, d };
+
+		change_cpuid(leaf, sub, &w[0], &w[1], &w[2], &w[3]);
+		a = w[0];
+		b = w[1];
+		c = w[2];
+		d = w[3];
+	}
 	r->rax = a;
 	r->rbx = b;
 	r->rcx = c;
 	r->rdx = d;
 	vmx_skip_cpuid(&vcpu->vmx);
-	return VCPU_CONTINUE;
 }
 
 /* What the bitmap does not pass: two harmless reads, nothing else. */
@@ -273,14 +289,13 @@ static const exit_fn outer_handlers[VMX_NR_EXIT_KINDS] = {
 };
 
 /*
- * What is done at once, irqs off, between two entries of one run. Hypercalls
- * are looked at in run_inner.c first.
+ * What is done at once, irqs off, between two entries of one run. The frequent
+ * ones are in run_inner.c.
  */
 static const exit_fn inner_handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_NMI] = on_nmi,
 	[VMX_EXIT_MACHINE_CHECK] = on_machine_check,
 	[VMX_EXIT_EXCEPTION] = on_exception,
-	[VMX_EXIT_CPUID] = on_cpuid,
 	[VMX_EXIT_RDMSR] = on_rdmsr,
 	[VMX_EXIT_WRMSR] = on_wrmsr,
 	[VMX_EXIT_CR] = on_cr,
@@ -295,6 +310,9 @@ static const exit_fn inner_handlers[VMX_NR_EXIT_KINDS] = {
 
 int vcpu_handle_exit(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
+	/* The frequent one without an indirect branch. */
+	if (likely(exit->kind == VMX_EXIT_EPT_VIOLATION))
+		return on_ept_violation(vcpu, exit);
 	return outer_handlers[exit->kind](vcpu, exit);
 }
 
@@ -304,10 +322,7 @@ enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
 	exit_fn handler = inner_handlers[exit->kind];
 
 	trace_dune_exit(vcpu, exit->kind);
-	/* The frequent one without an indirect branch. */
-	if (exit->kind == VMX_EXIT_CPUID)
-		on_cpuid(vcpu, exit);
-	else if (handler)
+	if (handler)
 		handler(vcpu, exit);
 	return handler ? VCPU_INNER_DONE : VCPU_INNER_LEAVE;
 }

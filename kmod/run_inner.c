@@ -45,6 +45,13 @@ void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 		if (likely(exit->kind == VMX_EXIT_HYPERCALL)) {
 			trace_dune_exit(vcpu, VMX_EXIT_HYPERCALL);
 			inner = hypercall(vcpu);
+		} else if (exit->kind == VMX_EXIT_CPUID) {
+			trace_dune_exit(vcpu, VMX_EXIT_CPUID);
+			vcpu_cpuid(vcpu);
+			continue;
+		} else if (exit->kind == VMX_EXIT_EPT_VIOLATION) {
+			trace_dune_exit(vcpu, VMX_EXIT_EPT_VIOLATION);
+			goto out;
 		} else {
 			inner = vcpu_handle_inner(vcpu, exit);
 		}

@@ -100,6 +100,9 @@ enum vcpu_inner {
 enum vcpu_inner vcpu_handle_inner(struct dune_vcpu *vcpu,
 				  const struct vmx_exit *exit);
 
+/* CPUID: what the guest may know of the CPU. Inside a run too. */
+void vcpu_cpuid(struct dune_vcpu *vcpu);
+
 /*
  * run_inner.c: a run. irqs and preemption off, FPU loaded, the shootdown mode
  * IN_GUEST. *exit is for vcpu_handle_exit().

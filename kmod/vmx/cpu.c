@@ -88,6 +88,7 @@ void vmx_vmcs_clear(struct vmx_vcpu *v)
 {
 	vmx_insn_vmclear(v->vmcs_pa);
 	v->launched = 0;
+	v->host_rsp = 0;	/* entry.S: look at launched */
 	if (this_cpu_read(current_vmcs) == v)
 		this_cpu_write(current_vmcs, NULL);
 }

@@ -25,16 +25,28 @@ vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 		return vmx_insn_failed(exit);
 
 	reason = vmcs_read(VM_EXIT_REASON);
-	if (unlikely(!v->launched))
-		vmx_launched(v, reason);
 	if (likely(reason == EXIT_REASON_VMCALL))
 		return VMX_EXIT_HYPERCALL;
+	if (reason == EXIT_REASON_CPUID)
+		return VMX_EXIT_CPUID;
 	return vmx_decode(v, exit, reason);
 }
 
 static __always_inline void vmx_skip_hypercall(struct vmx_vcpu *v)
 {
 	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + VMCALL_LEN);
+}
+
+static __always_inline void vmx_skip_cpuid(struct vmx_vcpu *v)
+{
+	u64 rip = vmcs_read(GUEST_RIP);
+
+	/* It may have prefixes, but the same ones as the last time it was here. */
+	if (unlikely(rip != v->cpuid_rip)) {
+		v->cpuid_rip = rip;
+		v->cpuid_len = vmx_insn_len(v);
+	}
+	vmcs_write(GUEST_RIP, rip + v->cpuid_len);
 }
 
 #endif /* KMOD_VMX_ENTER_H */

@@ -14,23 +14,8 @@
 #include <asm/unwind_hints.h>
 #include "vmx-offsets.h"
 
-	.section .noinstr.text, "ax"
-
-SYM_FUNC_START(vmx_enter)
-	push %rbp
-	push %r15
-	push %r14
-	push %r13
-	push %r12
-	push %rbx
-	push %rdi			/* the exit path finds gprs here */
-
-	/* The stack depth rarely changes between entries. */
-	cmp %rsp, VMX_host_rsp(%rsi)
-	jne .Lhost_rsp
-.Lhost_rsp_done:
-	cmpl $0, VMX_launched(%rsi)	/* ZF holds until the branch below */
-
+/* rdi: gprs, last. */
+.macro LOAD_GPRS
 	mov REGS_rax(%rdi), %rax
 	mov REGS_rcx(%rdi), %rcx
 	mov REGS_rdx(%rdi), %rdx
@@ -46,18 +31,42 @@ SYM_FUNC_START(vmx_enter)
 	mov REGS_r14(%rdi), %r14
 	mov REGS_r15(%rdi), %r15
 	mov REGS_rdi(%rdi), %rdi
-	jz 2f
+.endm
+
+	.section .noinstr.text, "ax"
+
+SYM_FUNC_START(vmx_enter)
+	push %rbp
+	push %r15
+	push %r14
+	push %r13
+	push %r12
+	push %rbx
+	push %rdi			/* the exit path finds gprs here */
+
+	/*
+	 * The stack depth rarely changes between entries. VMCLEAR zeroes what
+	 * is compared here, so a VMCS that needs VMLAUNCH comes the long way.
+	 */
+	cmp %rsp, VMX_host_rsp(%rsi)
+	jne .Lhost_rsp
+.Lresume:
+	LOAD_GPRS
 	/* For the unwinder the frame at the exit is the frame here. */
 	UNWIND_HINT_SAVE
 3:	vmresume
 	jmp .Lfailed
+
 .Lhost_rsp:
 	mov %rsp, VMX_host_rsp(%rsi)
 	mov $FIELD_HOST_RSP, %eax
 5:	vmwrite %rsp, %rax
-	ja .Lhost_rsp_done
-	jmp .Lfailed
-2:
+	jna .Lfailed
+	cmpl $0, VMX_launched(%rsi)
+	jne .Lresume
+	/* Taken back where the exit says that the guest was not entered. */
+	movl $1, VMX_launched(%rsi)
+	LOAD_GPRS
 4:	vmlaunch
 .Lfailed:
 	/* The registers may hold guest values; the stack is where it was. */

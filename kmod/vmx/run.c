@@ -78,12 +78,11 @@ static void sync_host_crs(struct vmx_vcpu *v)
 	}
 }
 
-/* Interrupts this CPU took in which Linux may turn LBR or BTS on or off. */
+/* Interrupts this CPU took in which Linux may turn LBR or BTS on. */
 static u32 host_irqs(void)
 {
 	return this_cpu_read(irq_stat.irq_call_count) +
-	       this_cpu_read(irq_stat.apic_timer_irqs) +
-	       this_cpu_read(irq_stat.apic_irq_work_irqs);
+	       this_cpu_read(irq_stat.apic_timer_irqs);
 }
 
 /*
@@ -174,15 +173,15 @@ static enum vmx_exit_kind kind_of(u32 reason)
 enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 			      u32 reason)
 {
-	if (reason == EXIT_REASON_CPUID)
-		return VMX_EXIT_CPUID;
-	if (reason == EXIT_REASON_EPT_VIOLATION) {
+	if (likely(reason == EXIT_REASON_EPT_VIOLATION)) {
 		exit->reason = reason;
 		decode_ept_violation(exit);
 		return VMX_EXIT_EPT_VIOLATION;
 	}
 	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
 	if (reason & EXIT_REASON_FAILED) {
+		v->launched = 0;
+		v->host_rsp = 0;
 		decode_failed(exit);
 		return exit->kind;
 	}
@@ -214,11 +213,6 @@ enum vmx_exit_kind vmx_insn_failed(struct vmx_exit *exit)
 	return VMX_EXIT_ENTRY_FAILED;
 }
 
-void vmx_launched(struct vmx_vcpu *v, u32 reason)
-{
-	v->launched = !(reason & EXIT_REASON_FAILED);
-}
-
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr)
 {
 	unsigned int type = (qualification >> 4) & 3;
@@ -236,18 +230,6 @@ u32 vmx_insn_len(const struct vmx_vcpu *v)
 void vmx_skip_insn(struct vmx_vcpu *v)
 {
 	vmcs_write(GUEST_RIP, vmcs_read(GUEST_RIP) + vmx_insn_len(v));
-}
-
-void vmx_skip_cpuid(struct vmx_vcpu *v)
-{
-	u64 rip = vmcs_read(GUEST_RIP);
-
-	/* It may have prefixes, but the same ones as the last time it was here. */
-	if (rip != v->cpuid_rip) {
-		v->cpuid_rip = rip;
-		v->cpuid_len = vmx_insn_len(v);
-	}
-	vmcs_write(GUEST_RIP, rip + v->cpuid_len);
 }
 
 void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)

@@ -17,7 +17,7 @@
 #define VMX_NO_CPU	(-1)
 
 struct vmx_vcpu {
-	u64 host_rsp;		/* entry.S: what HOST_RSP holds */
+	u64 host_rsp;		/* entry.S: what HOST_RSP holds; 0: not known */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
 	u32 host_irqs;		/* see host_debugctl() in run.c */
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
@@ -123,7 +123,6 @@ u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
 unsigned int vmx_guest_cpl(const struct vmx_vcpu *v);
 void vmx_skip_insn(struct vmx_vcpu *v);
-void vmx_skip_cpuid(struct vmx_vcpu *v);
 u32 vmx_insn_len(const struct vmx_vcpu *v);
 
 /* Time in the guest after which an exit comes, again and again; 0: none. */

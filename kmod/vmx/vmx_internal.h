@@ -14,7 +14,5 @@ extern const char vmx_exit_entry[];
 enum vmx_exit_kind vmx_insn_failed(struct vmx_exit *exit);
 enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 			      u32 reason);
-/* After VMLAUNCH, which a bad guest state undoes. */
-void vmx_launched(struct vmx_vcpu *v, u32 reason);
 
 #endif /* KMOD_VMX_INTERNAL_H */
