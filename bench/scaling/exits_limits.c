@@ -109,7 +109,7 @@ static void limits_pinned(enum exits_by by, const char *what)
 	if (!p->exits)
 		return;
 	limit(say(what, "exits with an interrupt near, which are no proof"),
-	      p->exits - p->quiet_exits, PINNED_EXITS / 2, -1);
+	      p->exits - p->quiet_exits, PINNED_EXITS * 8 / 10, -1);
 	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++)
 		limit_exact(say(what, emucount_name(never[i])),
 			    p->total[never[i]], 0);
