@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "dev.h"
+#include "user_return.h"
 #include "vcpu.h"
 
 struct dune_file {
@@ -67,7 +68,8 @@ static long get_info(void __user *arg)
 {
 	struct dune_info info = {
 		.api_version = DUNE_API_VERSION,
-		.caps = vmx_api_caps(),
+		.caps = vmx_api_caps() |
+			(user_return_is_there() ? DUNE_CAP_REENTER : 0),
 		.phys_bits = boot_cpu_data.x86_phys_bits,
 		.nr_slots = slots_limit(),
 		.nr_vcpu_counters = DUNE_NR_VCPU_COUNTERS,

@@ -123,15 +123,19 @@ static int finish_by_signal(struct dune_vcpu *vcpu, u32 nr, long result)
 	return result;
 }
 
+bool fastcall_is_possible(const struct dune_vcpu *vcpu, u32 nr)
+{
+	return class_of(nr) != CALL_REISSUE && may_be_made_here(vcpu) &&
+	       READ_ONCE(vcpu->page->syscall_ip);
+}
+
 int vcpu_fastcall(struct dune_vcpu *vcpu, u32 nr)
 {
-	enum call_class class = class_of(nr);
 	long result;
 
-	if (class == CALL_REISSUE || !may_be_made_here(vcpu) ||
-	    vcpu_work_pending(VCPU_HOST_WORK) || !READ_ONCE(vcpu->page->syscall_ip))
+	if (!fastcall_is_possible(vcpu, nr) || vcpu_work_pending(VCPU_HOST_WORK))
 		return FASTCALL_NO;
-	if (class == CALL_FAST_SP)
+	if (class_of(nr) == CALL_FAST_SP)
 		current_pt_regs()->sp = vmx_guest_sp(&vcpu->vmx);
 	result = fastcall_make(vcpu, nr);
 	if (unlikely(wants_restart(result)))

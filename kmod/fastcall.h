@@ -26,6 +26,9 @@ int fastcall_setup(void);
 #define FASTCALL_NO	(-3)
 int vcpu_fastcall(struct dune_vcpu *vcpu, u32 nr);
 
+/* Would vcpu_fastcall() make it, if no work were pending? */
+bool fastcall_is_possible(const struct dune_vcpu *vcpu, u32 nr);
+
 /* For run_inner.c: is this call allowed there, and make it. */
 bool fastcall_is_pure(const struct dune_vcpu *vcpu, u32 nr);
 long fastcall_make(struct dune_vcpu *vcpu, u32 nr);

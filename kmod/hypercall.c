@@ -125,6 +125,25 @@ static int reissue(struct dune_vcpu *vcpu)
 	return DUNE_EXIT_SYSCALL;
 }
 
+bool vcpu_reissue_here(struct dune_vcpu *vcpu)
+{
+	struct dune_regs r;
+
+	if (!vcpu_at_cpl0(vcpu))
+		return false;
+	snapshot_regs(vcpu, &r);
+	/* The caller's code has more to do for a task that comes or goes. */
+	if (dune_hc_is_own(r.rax) || creates_task(r.rax) ||
+	    (u32)r.rax == __NR_exit || fastcall_is_possible(vcpu, r.rax))
+		return false;
+	vcpu_count(vcpu, DUNE_VCPU_syscalls);
+	vmx_skip_hypercall(&vcpu->vmx);
+	if (may_set_debugctl(r.rax))
+		vmx_host_debugctl_changed(&vcpu->vmx);
+	set_user_regs(&r, r.rax);
+	return true;
+}
+
 /* Continue in plain Linux mode with these registers. */
 static int leave(struct dune_vcpu *vcpu, const struct dune_regs *r)
 {

@@ -8,50 +8,12 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
-#include <asm/fpu/api.h>
-#include <asm/fsgsbase.h>
-#include <asm/segment.h>
 
 #include "compat.h"
-#include "guest_time.h"
 #include "quantum.h"
-#include "residency.h"
+#include "reenter.h"
+#include "run_guest.h"
 #include "vcpu.h"
-
-/* irqs off, preemption off: from the last check to the end of the exit. */
-static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
-{
-	struct dune_vm *vm = vcpu->vm;
-	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
-	enum sd_end end;
-	u64 gen, begin;
-
-	/* The guest's FPU state is the thread's. */
-	if (test_thread_flag(TIF_NEED_FPU_LOAD))
-		switch_fpu_return();
-	gen = sd_enter(&vm->sd, sd);
-	if (gen) {
-		vmx_flush_ept(vcpu->vmx.eptp);
-		sd_flushed(sd, gen);
-		vcpu_count(vcpu, DUNE_VCPU_invept);
-	}
-	sd_entered(sd);
-	residency_enter(&vcpu->vmx);
-	guest_time_begin();
-	begin = guest_tsc_begin();
-	vcpu_run_inner(vcpu, exit);
-	guest_tsc_end(vcpu, begin);
-	end = sd_exit(sd);
-	residency_leave(&vcpu->vmx, end);
-	if (end == SD_END_KICKED)
-		vcpu_count(vcpu, DUNE_VCPU_kicked);
-	if (exit->kind == VMX_EXIT_INTERRUPT) {
-		/* The host interrupt that ended the run is taken here. */
-		local_irq_enable();
-		local_irq_disable();
-	}
-	guest_time_end();
-}
 
 static int enter_once(struct dune_vcpu *vcpu)
 {
@@ -73,10 +35,25 @@ static int enter_once(struct dune_vcpu *vcpu)
 		return VCPU_CONTINUE;
 	}
 	vcpu->late_work = 0;
-	run_guest(vcpu, &exit);
+	vcpu_run_guest(vcpu, &exit);
+	if (exit.kind == VMX_EXIT_INTERRUPT) {
+		/* The host interrupt that ended the run is taken here. */
+		local_irq_enable();
+		local_irq_disable();
+	}
+	guest_time_end();
 	local_irq_enable();
 	preempt_enable();
 	return vcpu_handle_exit(vcpu, &exit);
+}
+
+/* What a re-entry has left. */
+static int handle_deferred(struct dune_vcpu *vcpu)
+{
+	if (!vcpu->deferred)
+		return VCPU_CONTINUE;
+	vcpu->deferred = false;
+	return vcpu_handle_exit(vcpu, &vcpu->deferred_exit);
 }
 
 /*
@@ -88,18 +65,6 @@ static unsigned long work_that_waits(void)
 {
 	return READ_ONCE(current_thread_info()->syscall_work) &
 	       SYSCALL_WORK_SYSCALL_TRACE ? _TIF_NOTIFY_RESUME : 0;
-}
-
-/* A VM exit would not bring these back. */
-static bool foreign_segments(void)
-{
-	unsigned int ds, es, fs, gs;
-
-	savesegment(ds, ds);
-	savesegment(es, es);
-	savesegment(fs, fs);
-	savesegment(gs, gs);
-	return ds | es | fs | gs;
 }
 
 /* 48 bits: the guest walks 4 levels, whatever the host does. */
@@ -130,9 +95,7 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 
 	if (err)
 		return err;
-	current_save_fsgs();
-	if (current->thread.fsbase != vcpu->vmx.host_fs_base)
-		vmx_set_fs_base(&vcpu->vmx, current->thread.fsbase);
+	vcpu_sync_fs_base_in(vcpu);
 	if (sync & DUNE_SYNC_SREGS) {
 		err = sync_sregs(vcpu);
 		if (err)
@@ -141,6 +104,8 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 	if (sync & DUNE_SYNC_REGS) {
 		regs = page->regs;
 		vmx_set_regs(&vcpu->vmx, &regs);
+		/* What it was about is gone. */
+		vcpu->deferred = false;
 	}
 	if (sync)
 		WRITE_ONCE(page->sync, 0);
@@ -150,26 +115,20 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 	return 0;
 }
 
-/* The guest may have changed the thread's TLS pointer. */
-static void sync_fs_base_out(struct dune_vcpu *vcpu)
+void vcpu_sync_fs_base_out(struct dune_vcpu *vcpu)
 {
 	u64 fs_base = vmx_guest_fs_base(&vcpu->vmx);
 
-	if (fs_base == vcpu->vmx.host_fs_base)
+	if (likely(fs_base == vcpu->vmx.host_fs_base))
 		return;
 	preempt_disable();
-	x86_fsbase_write_cpu(fs_base);
+	wrfsbase(fs_base);
 	current->thread.fsbase = fs_base;
 	vmx_set_fs_base(&vcpu->vmx, fs_base);
 	preempt_enable();
 }
 
-/*
- * What user space sees of the guest while it is outside. Linux pushes signal
- * frames below the caller's rsp: it has to be the guest's, or the frame lands
- * on the guest's live stack.
- */
-static void sync_regs_out(struct dune_vcpu *vcpu)
+void vcpu_sync_regs_out(struct dune_vcpu *vcpu)
 {
 	struct dune_vcpu_page *page = vcpu->page;
 	struct dune_regs r;
@@ -184,6 +143,7 @@ static void sync_regs_out(struct dune_vcpu *vcpu)
 
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 {
+	int turns = 0;
 	int kind;
 
 	if (READ_ONCE(vmx_shut_down))
@@ -195,7 +155,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	if (READ_ONCE(vcpu->page->sync) & ~(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
 	    READ_ONCE(vcpu->page->run_flags) & ~DUNE_RUN_FLAGS)
 		return -EINVAL;
-	if (foreign_segments())
+	if (vcpu_foreign_segments())
 		return -EOPNOTSUPP;
 
 	vcpu_count(vcpu, DUNE_VCPU_runs);
@@ -205,12 +165,20 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	if (kind)
 		goto out;
 	vcpu->late_work = work_that_waits();
-	do {
+	kind = handle_deferred(vcpu);
+	while (kind == VCPU_CONTINUE) {
 		kind = enter_once(vcpu);
-	} while (kind == VCPU_CONTINUE);
+		turns++;
+	}
+	if (kind == DUNE_EXIT_SYSCALL && turns == 1)
+		vcpu->calls_in_a_row++;
+	else
+		vcpu->calls_in_a_row = 0;
 	if (kind != VCPU_LEFT)
-		sync_regs_out(vcpu);
-	sync_fs_base_out(vcpu);
+		vcpu_sync_regs_out(vcpu);
+	vcpu_sync_fs_base_out(vcpu);
+	if (kind == DUNE_EXIT_SYSCALL)
+		vcpu_arm_reentry(vcpu);
 out:
 	vcpu_put(vcpu);
 

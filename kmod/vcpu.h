@@ -43,6 +43,9 @@ struct dune_vcpu {
 	unsigned long late_work;	/* thread flags that wait for the next exit */
 	u32 quantum_us;			/* what the VMCS was told */
 	bool initialised;		/* the VMCS has been filled once */
+	u32 calls_in_a_row;		/* re-issued, no other exit between; reenter.h */
+	bool deferred;			/* deferred_exit is to be handled first */
+	struct vmx_exit deferred_exit;	/* of a re-entry; see reenter.h */
 };
 
 static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,
@@ -68,6 +71,8 @@ int vcpu_create_fd(struct dune_vm *vm);
 void vcpu_load(struct dune_vcpu *vcpu);
 void vcpu_put(struct dune_vcpu *vcpu);
 void vcpu_preempt_init(struct dune_vcpu *vcpu);
+/* After a run, before user mode or another thread; preemption off. */
+void vcpu_restore_host(struct dune_vcpu *vcpu);
 
 /* vcpu.c: give back all but the object. Process context; idle vCPU; once. */
 void vcpu_retire(struct dune_vcpu *vcpu);
@@ -111,6 +116,12 @@ void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit);
 
 /* hypercall.c; at CPL 0. */
 int vcpu_hypercall(struct dune_vcpu *vcpu);
+
+/*
+ * hypercall.c, irqs off: if the guest's hypercall is a system call that is to
+ * be re-issued, give the thread the registers for it. False: nothing was done.
+ */
+bool vcpu_reissue_here(struct dune_vcpu *vcpu);
 
 /* The owner may vouch that its guest has no code at another CPL. */
 static inline bool vcpu_at_cpl0(struct dune_vcpu *vcpu)

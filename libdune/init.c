@@ -175,6 +175,8 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 		return -EPROTO;
 	}
 	vm->caps = info.caps;
+	if (vm->caps & DUNE_CAP_REENTER)
+		vm->run_flags |= DUNE_RUN_REENTER;
 	vm->nr_vm_counters = min_uint(info.nr_vm_counters, DUNE_NR_VM_COUNTERS);
 	vm->nr_vcpu_counters = min_uint(info.nr_vcpu_counters, DUNE_NR_VCPU_COUNTERS);
 

@@ -15,6 +15,7 @@
 #include "emergency.h"
 #include "power.h"
 #include "residency.h"
+#include "user_return.h"
 
 static DEFINE_MUTEX(power_lock);
 static unsigned int users;
@@ -41,6 +42,7 @@ static void disable_here(void *unused)
 {
 	if (!this_cpu_read(enabled))
 		return;
+	user_return_disarm_here();
 	residency_clear_cpu();
 	vmx_cpu_disable();
 	/* Last: a crash in between turns VMX off once more, which is harmless. */

@@ -49,7 +49,7 @@ static inline void load_here(struct dune_vcpu *vcpu)
  * What this CPU's user mode may not see. An exit made it so: nothing to do
  * when there was none since, as when the thread blocks twice in one call.
  */
-static inline void restore_host(struct dune_vcpu *vcpu)
+void vcpu_restore_host(struct dune_vcpu *vcpu)
 {
 	if (vcpu->vmx.host_stale)
 		vmx_host_state_restore(&vcpu->vmx);
@@ -73,7 +73,7 @@ static void sched_out(struct preempt_notifier *notifier,
 	vcpu = container_of(notifier, struct dune_vcpu, preempt);
 	residency_check(&vcpu->vmx, RESIDENCY_EV_SCHED_OUT);
 	vcpu_count(vcpu, DUNE_VCPU_preempted);
-	restore_host(vcpu);
+	vcpu_restore_host(vcpu);
 }
 
 static struct preempt_ops preempt_ops = {
@@ -98,6 +98,6 @@ void vcpu_put(struct dune_vcpu *vcpu)
 {
 	preempt_disable();
 	preempt_notifier_unregister(&vcpu->preempt);
-	restore_host(vcpu);
+	vcpu_restore_host(vcpu);
 	preempt_enable();
 }

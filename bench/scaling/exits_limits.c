@@ -5,11 +5,8 @@
 #include "limits.h"
 #include "team.h"
 
-/*
- * Instructions. Wanted are 1000; most of what is above is the entry to and the
- * return from DUNE_RUN. This bound keeps it from growing meanwhile.
- */
-#define REISSUE_MOST	1950
+/* Instructions. */
+#define REISSUE_MOST	1000
 
 static const char *say(const char *what, const char *of)
 {

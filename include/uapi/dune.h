@@ -111,7 +111,10 @@ struct dune_exit {
 						 * by the thread in user mode */
 #define DUNE_RUN_CPL0		(1u << 2)	/* the guest has no code above CPL
 						 * 0: VMCALL need not check */
-#define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | DUNE_RUN_CPL0)
+#define DUNE_RUN_REENTER	(1u << 3)	/* run the guest on the way back from
+						 * a call; needs DUNE_CAP_REENTER */
+#define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | \
+				 DUNE_RUN_CPL0 | DUNE_RUN_REENTER)
 
 /* dune_vcpu_page.quantum_us, if not 0; needs DUNE_CAP_QUANTUM */
 #define DUNE_QUANTUM_MIN_US	20u
@@ -133,6 +136,12 @@ struct dune_vcpu_page {
 	 * a call that sleeps or touches memory is always re-issued. A call made
 	 * inside the kernel that a signal interrupts is finished as if it had
 	 * been made there: Linux restarts it or not.
+	 *
+	 * With DUNE_RUN_REENTER: when a re-issued call returns here and r13 is
+	 * 0, the guest may run at once. Then the thread is either at the next
+	 * call's SYSCALL instruction, 2 bytes before, with its registers as at
+	 * DUNE_EXIT_SYSCALL and rax the number; or still here, with any rax, and
+	 * DUNE_RUN, whose argument then does not matter, goes on.
 	 */
 	__u64 syscall_ip;			/* 152 */
 	/*
@@ -207,6 +216,7 @@ struct dune_fork_frame {
 #define DUNE_CAP_EPT_1G		(1u << 2)
 #define DUNE_CAP_VPID		(1u << 3)
 #define DUNE_CAP_QUANTUM	(1u << 4)
+#define DUNE_CAP_REENTER	(1u << 5)
 
 struct dune_info {
 	__u32 api_version;	/* DUNE_API_VERSION */

@@ -39,7 +39,8 @@
 	X(fast_syscalls,"of the system calls, made inside the kernel")		\
 	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")	\
 	X(quanta,	"quanta of guest time that ran out")			\
-	X(vpids,	"VPIDs taken: at the first load, at each move, after an invvpid")
+	X(vpids,	"VPIDs taken: at the first load, at each move, after an invvpid") \
+	X(reentries,	"runs begun on the way back from a re-issued call, without DUNE_RUN")
 
 /*
  * The first two are live; the others are brought up to date by

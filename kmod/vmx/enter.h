@@ -49,4 +49,15 @@ static __always_inline void vmx_skip_cpuid(struct vmx_vcpu *v)
 	vmcs_write(GUEST_RIP, rip + v->cpuid_len);
 }
 
+/* If the exit interrupted an event's delivery, deliver it again; true if so. */
+static __always_inline bool vmx_reinject(struct vmx_vcpu *v)
+{
+	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
+
+	if (likely(!(info & VECTORING_INFO_VALID_MASK)))
+		return false;
+	vmx_reinject_event(v, info);
+	return true;
+}
+
 #endif /* KMOD_VMX_ENTER_H */

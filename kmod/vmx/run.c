@@ -259,13 +259,10 @@ void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
 }
 
-int vmx_reinject(struct vmx_vcpu *v)
+void vmx_reinject_event(struct vmx_vcpu *v, u32 info)
 {
-	u32 info = vmcs_read(IDT_VECTORING_INFO_FIELD);
 	u32 type = info & VECTORING_INFO_TYPE_MASK;
 
-	if (!(info & VECTORING_INFO_VALID_MASK))
-		return 0;
 	if (info & VECTORING_INFO_DELIVER_CODE_MASK)
 		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
 			   vmcs_read(IDT_VECTORING_ERROR_CODE));
@@ -274,5 +271,4 @@ int vmx_reinject(struct vmx_vcpu *v)
 		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, vmx_insn_len(v));
 	/* Same layout; bit 12 ("NMI unblocking") is undefined there. */
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info & ~INTR_INFO_UNBLOCK_NMI);
-	return 1;
 }

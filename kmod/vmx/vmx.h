@@ -158,8 +158,8 @@ void vmx_quantum_restart(struct vmx_vcpu *v);
 /* Injection happens at the next entry. */
 enum vmx_error_code { VMX_NO_ERROR_CODE, VMX_ERROR_CODE_0 };
 void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec);
-/* If the exit interrupted an event's delivery, deliver it again; 1 if so. */
-int vmx_reinject(struct vmx_vcpu *v);
+/* Deliver again what enter.h's vmx_reinject() found; info as the VMCS has it. */
+void vmx_reinject_event(struct vmx_vcpu *v, u32 info);
 
 /*
  * A run: begin, any number of entries, end; irqs off, preemption off and FPU

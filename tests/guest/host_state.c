@@ -8,6 +8,7 @@
 
 #include <asm/ldt.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/io.h>
 #include <sys/mman.h>
@@ -89,6 +90,32 @@ static void gdt_limit_elsewhere(void)
 	sched_yield();
 	mode_exit();
 	CHECK_EQ(visible_selectors(&last), before);
+}
+
+static int in_handler, in_handler_last;
+
+static void look(int sig)
+{
+	in_handler = visible_selectors(&in_handler_last);
+}
+
+/* And after a call that came right after another one (DUNE_CAP_REENTER). */
+static void gdt_limit_in_call(void)
+{
+	int before, last = 0;
+
+	pin_to(0);
+	before = visible_selectors(&last);
+	signal(SIGUSR1, look);
+	for (int i = 0; i < 5; i++) {
+		mode_enter();
+		for (int j = 0; j < 5; j++)
+			syscall(SYS_umask, 022);
+		raise(SIGUSR1);
+		mode_exit();
+		CHECK_EQ(in_handler, before);
+	}
+	signal(SIGUSR1, SIG_DFL);
 }
 
 static void io_bitmap(void)
@@ -176,6 +203,7 @@ int main(int argc, char **argv)
 	test_start(argc, argv, (struct test_opts){ 0 });
 	test_part("gdt_limit", gdt_limit);
 	test_part("gdt_limit_elsewhere", gdt_limit_elsewhere);
+	test_part("gdt_limit_in_call", gdt_limit_in_call);
 	test_part("io_bitmap", io_bitmap);
 	test_part("ldt", ldt);
 	return test_end();

@@ -21,7 +21,7 @@ static const char *test_name;
 
 static void usage(int status)
 {
-	printf("usage: %s [--native] [--threads N] [--rounds N] [--seconds N] [--seed N] [--only PART] [--no-rseq]\n",
+	printf("usage: %s [--native] [--threads N] [--rounds N] [--seconds N] [--seed N] [--only PART] [--no-rseq] [--reissue]\n",
 	       test_name);
 	exit(status);
 }
@@ -48,6 +48,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		{ "seed", required_argument, NULL, 's' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "no-rseq", no_argument, NULL, 'q' },
+		{ "reissue", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -73,6 +74,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		case 's': opt.seed = strtoull(optarg, NULL, 0) | 1; break;
 		case 'o': opt.only = optarg; break;
 		case 'q': without_rseq(argv); break;
+		case 'i': setenv("DUNE_SYSCALLS", "reissue", 1); break;
 		case 'h': usage(0); break;
 		default: usage(2);
 		}

@@ -6,7 +6,8 @@
  * test itself right), --threads N, --rounds N, --seconds N, --seed N, --only NAME,
  * and --no-rseq (start again without glibc's rseq: with it Linux sends a thread
  * through user mode after every preemption, which hides what the module fails
- * to do by itself).
+ * to do by itself), and --reissue (DUNE_SYSCALLS=reissue: no call is made inside
+ * the kernel).
  */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
