@@ -3,6 +3,12 @@
 
 #include <signal.h>
 
+static void calls(void)
+{
+	sd_run_calls();
+	sd_run_numbers();
+}
+
 int main(int argc, char **argv)
 {
 	test_start(argc, argv, (struct test_opts){ 0 });
@@ -11,7 +17,7 @@ int main(int argc, char **argv)
 	sd_setup_modes();
 	sd_memory_setup();
 	sd_fixtures_once();
-	test_part("calls", sd_run_calls);
-	test_part("numbers", sd_run_numbers);
+	test_part("calls", calls);
+	test_part("restarts", sd_run_restarts);
 	return test_end();
 }

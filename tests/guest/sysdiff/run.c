@@ -31,25 +31,8 @@ struct outcome {
 
 /* Of all trials of one call. */
 static unsigned int trials, fast_trials;
-static uint64_t first_break;
 
 /* ---- arguments ---- */
-
-static uint64_t valid(const struct sd_arg *a, int i)
-{
-	switch (a->kind) {
-	case ARG_NONE:
-		return 0x1111111111111111ul * (i + 1);
-	case ARG_OUT:
-	case ARG_IN:
-	case ARG_MEM:
-		return SD_AT(i, a->value);
-	case ARG_BRK:
-		return first_break + a->value;
-	default:
-		return a->value;
-	}
-}
 
 /* Upper half of an argument that the kernel takes as an int. */
 #define GARBAGE		0xdeadbeef00000000ul
@@ -115,36 +98,6 @@ static unsigned int variants(uint64_t *out, const struct sd_arg *a, int i)
 
 /* ---- one trial: the same call in each mode ---- */
 
-/* Slots with memory of this call; 6 and higher all together. */
-static unsigned int slots_of(const struct sd_base *b)
-{
-	unsigned int slots = 0;
-
-	for (int i = 0; i < 6; i++) {
-		if (b->arg[i].kind == ARG_OUT || b->arg[i].kind == ARG_IN ||
-		    b->arg[i].kind == ARG_MEM)
-			slots |= 1u << i;
-		/* Structs may point to them. */
-		if (b->arg[i].init)
-			slots |= -1u << 6;
-	}
-	return slots;
-}
-
-static void prepare(const struct sd_base *b)
-{
-	sd_memory_fill(slots_of(b));
-	for (int i = 0; i < 6; i++)
-		if (b->arg[i].init)
-			memcpy((void *)SD_AT(i, b->arg[i].value), b->arg[i].init,
-			       b->arg[i].value);
-	for (unsigned int i = 0; i < ARRAY_SIZE(b->more); i++)
-		if (b->more[i].init)
-			memcpy((void *)SD_AT(6 + i, b->more[i].size), b->more[i].init,
-			       b->more[i].size);
-	sd_fixtures_make(b->fixtures);
-}
-
 static bool is_error(long result)
 {
 	return (unsigned long)result > -4096ul;
@@ -168,20 +121,18 @@ static long comparable(const struct sd_base *b, int nr, const uint64_t *args, lo
 static void one_mode(const struct sd_base *b, int nr, const uint64_t *args,
 		     enum sd_mode mode, struct outcome *o)
 {
-	unsigned int changing = 0;
 	struct sd_made made;
 
-	for (int i = 0; i < 6; i++)
-		changing |= b->arg[i].changes << i;
-	prepare(b);
+	sd_args_fill(b);
+	sd_fixtures_make(b->fixtures);
 	sd_begin(mode);
 	made = sd_call(nr, args);
 	sd_end(mode);
 	o->result = comparable(b, nr, args, made.result);
-	o->memory = sd_memory_digest(slots_of(b), changing);
+	o->memory = sd_args_digest(b);
 	o->state = sd_fixtures_digest(b->fixtures);
 	if (nr == SYS_brk)
-		syscall(SYS_brk, first_break);
+		syscall(SYS_brk, sd_first_break);
 	if (opt.native || mode == SD_NATIVE)
 		return;
 	CHECK_EQ(made.calls, 1);
@@ -217,7 +168,7 @@ static void each_argument(const struct listed *l, const struct sd_base *b)
 	uint64_t args[6], variant[MAX_VARIANTS];
 
 	for (int i = 0; i < 6; i++)
-		args[i] = valid(&b->arg[i], i);
+		args[i] = sd_arg_value(&b->arg[i], i);
 	trial(l, b, args, -1);
 	for (int i = 0; i < 6; i++) {
 		unsigned int n = variants(variant, &b->arg[i], i);
@@ -226,7 +177,7 @@ static void each_argument(const struct listed *l, const struct sd_base *b)
 			args[i] = variant[v];
 			trial(l, b, args, i);
 		}
-		args[i] = valid(&b->arg[i], i);
+		args[i] = sd_arg_value(&b->arg[i], i);
 	}
 }
 
@@ -248,7 +199,7 @@ void sd_run_calls(void)
 {
 	unsigned int all = 0, fast = 0;
 
-	first_break = syscall(SYS_brk, 0);
+	sd_first_break = syscall(SYS_brk, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(listed); i++) {
 		const struct listed *l = &listed[i];
 

@@ -174,6 +174,12 @@ struct sd_sig {
 	unsigned int n;
 };
 
+/* Argument i as described, and the memory of all of them (args.c). */
+uint64_t sd_arg_value(const struct sd_arg *a, int i);
+void sd_args_fill(const struct sd_base *b);
+uint64_t sd_args_digest(const struct sd_base *b);
+extern uint64_t sd_first_break;
+
 #define SIG(name, ...)							\
 	static const struct sd_base base_##name[] = { __VA_ARGS__ };	\
 	const struct sd_sig sd_sig_##name = {				\
@@ -186,5 +192,25 @@ struct sd_sig {
 void sd_run_calls(void);	/* run.c */
 void sd_run_numbers(void);	/* numbers.c */
 void sd_run_restarts(void);	/* restart.c */
+
+/* ---- calls that wait, for restart.c (scenes.c) ---- */
+
+/* Shared with the process that interrupts and ends the wait. */
+struct sd_shared {
+	volatile int held, armed, done, handled;
+	volatile uint32_t word, pi_word;
+};
+#define SD_SHARED	((struct sd_shared *)(SD_ARENA - 0x80000000ul))
+
+struct sd_scene {
+	const char *name;
+	int nr;
+	void (*prepare)(void);	/* natively, before each call */
+	void (*hold)(void);	/* the other process, before the call */
+	void (*wake)(void);	/* the other process: what the call waits for */
+	struct sd_base base;
+};
+extern const struct sd_scene sd_scenes[];
+extern const unsigned int sd_nr_scenes;
 
 #endif /* TESTS_SYSDIFF_H */
