@@ -44,8 +44,8 @@
  *    CPU, even take CPUs offline or suspend the machine (a write to sysfs). So
  *    the VMCS may be loaded nowhere when it returns, and the mm may have
  *    changed under the vCPU: the caller looks again at everything.
- * 9. Programs make it often, and its case is in tests/guest/sysdiff*.c: they
- *    do not compile without.
+ * 9. Programs make it often, and it is described in tests/guest/sysdiff/calls_*.c:
+ *    the test does not link without.
  */
 #ifndef F_SP
 #define F_SP F

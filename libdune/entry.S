@@ -27,9 +27,10 @@ dune_syscall_entry:
 	.cfi_signal_frame
 	.cfi_def_cfa rsp, 0
 	.cfi_register rip, rcx
-	/* SFMASK cleared IF. The NOP ends the shadow of STI before the exit. */
+	/* SFMASK cleared IF. The MOV ends the shadow of STI before the exit. */
 	sti
-	nop
+	/* As Linux, look at the lower half only: all of it may be a hypercall's. */
+	mov	%eax, %eax
 	INSN_VMCALL
 	testl	$FLAGS_UNUSUAL, %r11d
 	jnz	1f
