@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "guest_time.h"
+#include "power.h"
 #include "quantum.h"
 #include "vcpu.h"
 
@@ -181,8 +182,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	int kind;
 
-	if (READ_ONCE(vmx_shut_down))
-		return -ESHUTDOWN;
+	if (unlikely(READ_ONCE(vmx_shut_down)))
+		return vcpu->initialised ? power_stay_down() : -ESHUTDOWN;
 	if (current->mm != vcpu->vm->mm || task_pid(current) != vcpu->owner)
 		return -EPERM;
 	if (vcpu->phase == VCPU_DEAD)
@@ -202,12 +203,15 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	vcpu->late_work = work_that_waits();
 	do {
 		kind = enter_once(vcpu);
-	} while (kind == VCPU_CONTINUE);
+	} while (kind == VCPU_CONTINUE && !READ_ONCE(vmx_shut_down));
 	if (kind != VCPU_LEFT)
 		sync_regs_out(vcpu);
 	sync_fs_base_out(vcpu);
 out:
 	vcpu_put(vcpu);
+	/* Then what was read of the guest may be nonsense. */
+	if (unlikely(READ_ONCE(vmx_shut_down)))
+		return power_stay_down();
 
 	/* VCPU_LEFT: this is the thread's rax in plain Linux mode. */
 	return kind == VCPU_LEFT ? current_pt_regs()->ax : kind;
