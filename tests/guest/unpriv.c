@@ -17,8 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define SYSUSERS "packaging/dune.sysusers"
-#define RULES "packaging/60-dune.rules"
+#define PACKAGING "packaging"		/* or $DUNE_PACKAGING */
 #define UDEVD "/tmp/systemd-udevd"	/* udevadm, by the name it is told apart */
 #define CORPUS "docs"
 #define MEMBER 12345
@@ -28,11 +27,20 @@
 static gid_t group;
 static bool needs_rawio;	/* the module's rule for CPUs with L1TF */
 
+static const char *packaged(const char *name)
+{
+	static char path[512];
+	const char *folder = getenv("DUNE_PACKAGING");
+
+	snprintf(path, sizeof(path), "%s/%s", folder ? folder : PACKAGING, name);
+	return path;
+}
+
 /* What systemd-sysusers does with the one line that is there. */
 static void make_group(void)
 {
 	char line[256], name[64] = "";
-	FILE *f = fopen(SYSUSERS, "r");
+	FILE *f = fopen(packaged("dune.sysusers"), "r");
 
 	REQUIRE(f);
 	while (fgets(line, sizeof(line), f))
@@ -51,7 +59,7 @@ static void make_group(void)
 
 static void run_udev(void)
 {
-	const char *const copy[] = { "cp", RULES, "/etc/udev/rules.d/", NULL };
+	const char *const copy[] = { "cp", packaged("60-dune.rules"), "/etc/udev/rules.d/", NULL };
 	const char *const daemon[] = { UDEVD, "--daemon", NULL };
 	const char *const trigger[] = { "udevadm", "trigger", "--action=add",
 					"--settle", "/sys/class/misc/dune", NULL };
