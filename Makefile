@@ -138,22 +138,22 @@ lint: ## static checks, under 30 s
 
 # ---- real hardware ---------------------------------------------------------
 
-UDEV_RULE := KERNEL=="dune", GROUP="dune", MODE="0660"
-
 .PHONY: install
-install: lib tools ## install module, udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
+install: lib tools ## install module, group and udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
 	@test -f $(BUILD)/kmod/native/dune.ko || \
 		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
 		$(DESTDIR)/lib/modules/$$(cat $(BUILD)/kmod/native/release)/extra/dune.ko
-	install -d $(DESTDIR)/etc/udev/rules.d
-	printf '%s\n' '$(UDEV_RULE)' > $(DESTDIR)/etc/udev/rules.d/60-dune.rules
+	install -D -m 644 packaging/60-dune.rules $(DESTDIR)/etc/udev/rules.d/60-dune.rules
+	install -D -m 644 packaging/dune.sysusers $(DESTDIR)/etc/sysusers.d/dune.conf
 	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
-		getent group dune >/dev/null || groupadd --system dune; \
+		systemd-sysusers dune.conf 2>/dev/null || \
+			getent group dune >/dev/null || groupadd --system dune; \
 		depmod -a $$(cat $(BUILD)/kmod/native/release); ldconfig; \
-		udevadm control --reload 2>/dev/null || :; \
+		{ udevadm control --reload && \
+			udevadm trigger --name-match=dune; } 2>/dev/null || :; \
 	fi
 
 .PHONY: clean

@@ -10,6 +10,7 @@
 #include <linux/sched/task_stack.h>
 
 #include "compat.h"
+#include "power.h"
 #include "quantum.h"
 #include "reenter.h"
 #include "run_guest.h"
@@ -146,8 +147,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	int turns = 0;
 	int kind;
 
-	if (READ_ONCE(vmx_shut_down))
-		return -ESHUTDOWN;
+	if (unlikely(READ_ONCE(vmx_shut_down)))
+		return vcpu->initialised ? power_stay_down() : -ESHUTDOWN;
 	if (current->mm != vcpu->vm->mm || task_pid(current) != vcpu->owner)
 		return -EPERM;
 	if (vcpu->phase == VCPU_DEAD)
@@ -166,7 +167,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 		goto out;
 	vcpu->late_work = work_that_waits();
 	kind = handle_deferred(vcpu);
-	while (kind == VCPU_CONTINUE) {
+	while (kind == VCPU_CONTINUE && !READ_ONCE(vmx_shut_down)) {
 		kind = enter_once(vcpu);
 		turns++;
 	}
@@ -181,6 +182,9 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 		vcpu_arm_reentry(vcpu);
 out:
 	vcpu_put(vcpu);
+	/* Then what was read of the guest may be nonsense. */
+	if (unlikely(READ_ONCE(vmx_shut_down)))
+		return power_stay_down();
 
 	/* VCPU_LEFT: this is the thread's rax in plain Linux mode. */
 	return kind == VCPU_LEFT ? current_pt_regs()->ax : kind;

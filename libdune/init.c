@@ -134,9 +134,12 @@ static int device_open(struct dune_vm *vm)
 			     DUNE_DEVICE_PATH, strerror(err));
 		break;
 	case EACCES:
+		dune_why_set("cannot open %s: %s: it is for root and group dune (as root: usermod -aG dune USER; counts from the next login on)",
+			     DUNE_DEVICE_PATH, strerror(err));
+		break;
 	case EPERM:
-		dune_why_set("cannot open %s: %s: be root or a member of its group (ls -l %s)",
-			     DUNE_DEVICE_PATH, strerror(err), DUNE_DEVICE_PATH);
+		dune_why_set("cannot open %s: %s: on this CPU, which has L1TF, only with CAP_SYS_RAWIO (be root)",
+			     DUNE_DEVICE_PATH, strerror(err));
 		break;
 	case ENODEV:
 	case EOPNOTSUPP:

@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/reboot.h>
+#include <linux/sched/signal.h>
 #include <linux/smp.h>
 
 #include "compat.h"
@@ -101,6 +102,13 @@ int power_get(void)
 	else if (err)
 		pr_err_ratelimited("dune: VMXON failed: %d\n", err);
 	return err;
+}
+
+int power_stay_down(void)
+{
+	while (!fatal_signal_pending(current))
+		schedule_timeout_killable(HZ);
+	return -ESHUTDOWN;
 }
 
 void power_put(void)

@@ -19,6 +19,13 @@ void power_teardown(void);
 int power_get(void);
 void power_put(void);
 
+/*
+ * The machine goes down (vmx_shut_down) and a guest's registers are in a VMCS
+ * that nobody can read any more, so its thread cannot go on, not even outside
+ * Dune mode. It stays here until it is killed or the machine is gone.
+ */
+int power_stay_down(void);
+
 /* Is this CPU in VMX operation by us? Preemption off. */
 bool power_on_here(void);
 

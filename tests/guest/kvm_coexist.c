@@ -16,40 +16,13 @@
 
 #define IDLE_PARAM "/sys/module/kvm/parameters/enable_virt_at_load"
 
-static int modprobe(const char *module, const char *param)
-{
-	const char *argv[] = { "modprobe", module, param, NULL };
-
-	return run_program_quietly(argv);
-}
-
 static bool can_be_greedy;	/* KVM knows to keep VMX on from its loading */
 
-/*
- * kvm_intel loaded as 6.1 does by itself: VMX is off without a KVM vm. Loading
- * takes an emulated machine seconds: it stays from part to part.
- */
-static void kvm_load_idle(void)
+/* Loading takes an emulated machine seconds: it stays from part to part. */
+static void load_idle(void)
 {
-	if (module_is_loaded("kvm_intel"))
-		return;
-	/* 6.1 does not know the parameter, and says so in its log. */
-	CHECK_EQ(modprobe("kvm", "enable_virt_at_load=0"), 0);
-	CHECK_EQ(modprobe("kvm_intel", NULL), 0);
-	CHECK(module_is_loaded("kvm_intel"));
+	CHECK(kvm_load_idle());
 	can_be_greedy = access(IDLE_PARAM, F_OK) == 0;
-}
-
-static void kvm_unload(void)
-{
-	uint64_t end = deadline(5);
-
-	/* A vm that was just closed may be on its way out. */
-	while (module_is_loaded("kvm_intel") && module_unload("kvm_intel") &&
-	       now_ns() < end)
-		usleep(1000);
-	CHECK(!module_is_loaded("kvm_intel"));
-	CHECK_EQ(module_unload("kvm"), 0);
 }
 
 /* Threads in Dune mode that compute, fault and unmap. */
@@ -109,7 +82,7 @@ static void close_vm(int fd)
 
 static void idle(void)
 {
-	kvm_load_idle();
+	load_idle();
 	check_vmxe(0, "with both idle");
 	CHECK_EQ(kvm_guest(), 0);
 	check_vmxe(0, "after the KVM guest");
@@ -126,7 +99,7 @@ static void kvm_first(void)
 {
 	int log = kernel_log_open(), vm, err;
 
-	kvm_load_idle();
+	load_idle();
 	vm = kvm_vm_create();
 	REQUIRE(vm >= 0);
 	check_vmxe(nr_cpus(), "with a KVM vm");
@@ -150,7 +123,7 @@ static void dune_first(void)
 {
 	int vm;
 
-	kvm_load_idle();
+	load_idle();
 	vm = dune_vm_create();
 	REQUIRE(vm >= 0);
 	check_vmxe(nr_cpus(), "with a Dune vm");
@@ -169,12 +142,12 @@ static void kvm_comes_later(void)
 {
 	int vm;
 
-	kvm_load_idle();
+	load_idle();
 	vm = dune_vm_create();
 	REQUIRE(vm >= 0);
 	kvm_unload();
 	check_dune();
-	kvm_load_idle();
+	load_idle();
 	check_kvm_refused();
 	check_dune();
 	close_vm(vm);
@@ -189,14 +162,14 @@ static void kvm_greedy(void)
 {
 	int vm, log = kernel_log_open();
 
-	kvm_load_idle();
+	load_idle();
 	if (!can_be_greedy) {
 		printf("this KVM turns VMX on with its first vm\n");
 		return;
 	}
 	kvm_unload();
-	CHECK_EQ(modprobe("kvm", "enable_virt_at_load=1"), 0);
-	CHECK_EQ(modprobe("kvm_intel", NULL), 0);
+	CHECK_EQ(kvm_modprobe("kvm", "enable_virt_at_load=1"), 0);
+	CHECK_EQ(kvm_modprobe("kvm_intel", NULL), 0);
 	check_vmxe(nr_cpus(), "with an idle KVM");
 	CHECK_EQ(dune_vm_create(), -EBUSY);
 	CHECK(kernel_log_has(log, "enable_virt_at_load"));
@@ -207,14 +180,14 @@ static void kvm_greedy(void)
 	/* A vm lives: then kvm_intel cannot be loaded, which harms nobody. */
 	vm = dune_vm_create();
 	REQUIRE(vm >= 0);
-	CHECK_EQ(modprobe("kvm", "enable_virt_at_load=1"), 0);
-	CHECK(modprobe("kvm_intel", NULL) != 0);
+	CHECK_EQ(kvm_modprobe("kvm", "enable_virt_at_load=1"), 0);
+	CHECK(kvm_modprobe("kvm_intel", NULL) != 0);
 	CHECK(!module_is_loaded("kvm_intel"));
 	check_vmxe(nr_cpus(), "after KVM's failure");
 	check_dune();
 	close_vm(vm);
 	check_vmxe(0, "after the Dune vm");
-	CHECK_EQ(modprobe("kvm_intel", NULL), 0);
+	CHECK_EQ(kvm_modprobe("kvm_intel", NULL), 0);
 	CHECK_EQ(kvm_guest(), 0);
 	kvm_unload();
 	check_dune();
@@ -228,7 +201,7 @@ static void with_hotplug(void)
 
 	if (nr_present_cpus() < 2)
 		return;
-	kvm_load_idle();
+	load_idle();
 	vm = dune_vm_create();
 	REQUIRE(vm >= 0);
 	CHECK_EQ(cpu_set_online(1, false), 0);
@@ -261,10 +234,8 @@ int main(int argc, char **argv)
 	if (module_is_loaded("kvm_intel"))
 		SKIP("kvm_intel is loaded already");
 	check_vmxe(0, "before");
-	if (modprobe("kvm", "enable_virt_at_load=0") ||
-	    modprobe("kvm_intel", NULL))
+	if (!kvm_load_idle())
 		SKIP("no kvm_intel here (mod:kvm_intel in cases.tbl)");
-	can_be_greedy = access(IDLE_PARAM, F_OK) == 0;
 	test_part("idle", idle);
 	test_part("kvm_first", kvm_first);
 	test_part("dune_first", dune_first);

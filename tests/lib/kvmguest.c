@@ -10,8 +10,38 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "machine.h"
+#include "test.h"
 
 #define GUEST_PAGE 0x1000
+
+int kvm_modprobe(const char *module, const char *param)
+{
+	const char *argv[] = { "modprobe", module, param, NULL };
+
+	return run_program_quietly(argv);
+}
+
+bool kvm_load_idle(void)
+{
+	if (module_is_loaded("kvm_intel"))
+		return true;
+	/* 6.1 does not know the parameter, and says so in its log. */
+	return !kvm_modprobe("kvm", "enable_virt_at_load=0") &&
+	       !kvm_modprobe("kvm_intel", NULL) &&
+	       module_is_loaded("kvm_intel");
+}
+
+void kvm_unload(void)
+{
+	uint64_t end = deadline(5);
+
+	while (module_is_loaded("kvm_intel") && module_unload("kvm_intel") &&
+	       now_ns() < end)
+		usleep(1000);
+	CHECK(!module_is_loaded("kvm_intel"));
+	CHECK_EQ(module_unload("kvm"), 0);
+}
 
 int kvm_vm_create(void)
 {

@@ -31,11 +31,13 @@ info: action=report
 def kernel_args(args):
     """The kernel command line; args is the runner's parsed command line."""
     words = ["console=ttyS0,115200", "idle=halt", "no_timer_check", "edd=off", "panic=-1",
-             "reboot=t,force", "cryptomgr.notests", "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120"]
+             "cryptomgr.notests", "random.trust_cpu=on", "rcupdate.rcu_cpu_stall_timeout=120"]
     if not args.kaslr:
         words.append("nokaslr")
     if not args.mitigations:
         words.append("mitigations=off")
+    if not any(w.startswith("reboot=") for w in " ".join(args.append).split()):
+        words.append("reboot=t,force")
     words.append("ignore_loglevel" if args.verbose else "loglevel=7")
     return " ".join(words + args.append)
 

@@ -52,7 +52,7 @@ def build_guest(progress):
     return folder
 
 
-def _cpio(entries):
+def cpio(entries):
     """A newc archive; entries are (name, mode, rdev (major, minor), data)."""
     out = bytearray()
     entries = entries + [("TRAILER!!!", 0, (0, 0), b"")]
@@ -73,7 +73,7 @@ def initramfs(folder, modules=()):
     for i, path in enumerate(modules):
         with open(path, "rb") as f:
             entries.append(("boot-modules/%02d.ko" % i, 0o100644, (0, 0), f.read()))
-    return _cpio(entries)
+    return cpio(entries)
 
 
 def _unpack(payload):

@@ -18,6 +18,7 @@ REPORTS = re.compile(
     r")")
 # These end the run at once: nothing will come after them.
 FATAL = re.compile(r"Kernel panic - not syncing|double fault|Attempted to kill init")
+PANIC = re.compile(r"Kernel panic")
 # "BUG:"-like lines that are not kernel bugs.
 HARMLESS = re.compile(r"Spectre|RETBleed|MMIO Stale|Transient|firmware bug|\[Firmware Bug\]|x86/cpu: "
                       r"|clocksource: .*(?:watchdog|unstable|skew)|BIOS BUG", re.I)
@@ -36,8 +37,9 @@ _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 class Console:
     """Collects console text; knows whether the kernel reported something."""
 
-    def __init__(self, progress, stages=True, ignore=None):
+    def __init__(self, progress, stages=True, ignore=None, expect=None):
         self.progress = progress
+        self.expect = expect or re.compile(r"(?!)")     # PANIC: that is what CMD is about
         self.ignore = re.compile(ignore or r"(?!)")
         self.stages = list(STAGES) if stages else []
         self.lines = []
@@ -54,6 +56,8 @@ class Console:
     def line(self, text):
         self.lines.append(text)
         bare = _STAMP.sub("", text)
+        if self.expect.search(bare):
+            return
         if REPORTS.match(bare) and not HARMLESS.search(bare) and not self.ignore.search(bare):
             self.reports.append(len(self.lines) - 1)
         if FATAL.search(bare):

@@ -14,7 +14,7 @@ import kernels
 import rootfs
 import wire
 from common import (BUILD, ROOT, STATUS_SETUP, Progress, VmError, cache_path, setup)
-from console import Console
+from console import PANIC, Console
 from session import Session
 
 EPILOG = """\
@@ -68,6 +68,8 @@ def parse(argv):
                    "run (tools/vm/server); starts one when there is none")
     p.add_argument("--no-tlbsan", dest="tlbsan", action="store_false",
                    help="do not report translations used after their shootdown")
+    p.add_argument("--expect-panic", action="store_true", help="CMD makes the kernel panic: no report, "
+                   "and the run goes on (in a crash kernel)")
     p.add_argument("--with", dest="packages", default="", metavar="PKG,PKG",
                    help="Debian packages to have inside")
     p.add_argument("--modules", default="", metavar="MOD,MOD",
@@ -299,7 +301,8 @@ def run_fast(args, progress):
 
 def one_session(args, progress, channel, console_fd, process, machine, frames):
     out = out_dir(args)
-    console = Console(progress, ignore=machine.known_warning)
+    console = Console(progress, ignore=machine.known_warning,
+                      expect=PANIC if args.expect_panic else None)
     session = Session(args, out, channel, console_fd, process, console, progress, machine)
     saved = termios.tcgetattr(0) if args.interactive and os.isatty(0) else None
     if saved:

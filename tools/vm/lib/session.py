@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import selectors
+import shutil
 import signal
 import sys
 import time
@@ -199,6 +200,15 @@ class Session:
             if f:
                 f.close()
         self._kmsg_to_log()
+        if not self.done:
+            self._keep_emulator_log()
+
+    def _keep_emulator_log(self):
+        """All CPUs' registers at the end, for a machine that was not to go on."""
+        try:
+            shutil.copy(self.machine.log, os.path.join(self.out_dir, "emulator.log"))
+        except (AttributeError, OSError, TypeError):
+            pass                        # not every engine has one
 
     def _kmsg_to_log(self):
         """The kernel's own log: also what the console's level left out."""
