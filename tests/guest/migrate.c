@@ -524,19 +524,28 @@ static void push_all(void)
 	}
 }
 
+/* All have flushed what was to flush: counts stand still. */
+static void settle(void)
+{
+	for (int i = 0; i < opt.threads; i++)
+		wait_for_beats(&workers[i]);
+}
+
 static void drive_storm(void)
 {
 	struct counts before, c;
 	pthread_t threads[REMOVERS];
 
+	settle();
+	before = counts_now();
 	for (long i = 0; i < REMOVERS; i++)
 		REQUIRE(pthread_create(&threads[i], NULL, remover, (void *)i) == 0);
-	before = counts_now();
 	go = 1;
 	push_all();
 	removers_stop = 1;
 	for (int i = 0; i < REMOVERS; i++)
 		pthread_join(threads[i], NULL);
+	settle();
 	c = counts_since(&before);
 	if (opt.native)
 		return;
