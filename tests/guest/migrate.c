@@ -114,6 +114,8 @@ static void check_counts(const struct counts *c, long moves, long removals,
 	CHECK_EQ(c->emu[EMU_VMCLEAR], moves);
 	CHECK_EQ(c->emu[EMU_VMPTRLD], moves);
 	CHECK_EQ(c->emu[EMU_INVEPT], flushes);
+	/* A CPU that has given out all its VPIDs flushes once. */
+	CHECK_IN(c->emu[EMU_INVVPID], 0, nr_cpus());
 }
 
 /* ---- threads ---- */
