@@ -8,6 +8,9 @@ PREFIX	?= /usr/local
 DESTDIR	?=
 # For real hardware: make module KDIR=/lib/modules/$(uname -r)/build
 KDIR	?=
+# 1: a module that counts VMREADs and VMWRITEs, in build/kmod/NAME-vmcs
+DEBUG_VMCS ?=
+BUILD_MODULE := tools/build-module $(if $(DEBUG_VMCS),--debug-vmcs)
 
 SETUP	:= $(BUILD)/.setup
 
@@ -22,7 +25,7 @@ help: ## print this
 		$(MAKEFILE_LIST)
 
 .PHONY: all
-all: module lib apps tools guest-tests unit-tests bench-programs ## module for kernel 6.1, library, programs and tests
+all: module module-vmcs-6.1 lib apps tools guest-tests unit-tests bench-programs ## module for kernel 6.1, library, programs and tests
 
 .PHONY: setup
 setup: $(SETUP) ## install missing Debian packages (as tools/setup does)
@@ -36,14 +39,17 @@ $(SETUP): tools/setup
 .PHONY: module
 ifneq ($(KDIR),)
 module:
-	tools/build-module --kdir $(KDIR) native
+	$(BUILD_MODULE) --kdir $(KDIR) native
 else
 module: $(addprefix module-,$(KERNELS)) ## dune.ko for KERNELS="6.1 6.12 debug", or for KDIR=DIR (real hardware)
 endif
 
 module-%: $(SETUP)
-	@tools/build-module $*
+	@$(BUILD_MODULE) $*
 	@tests/kmod/build $*
+
+module-vmcs-%: $(SETUP)
+	@tools/build-module --debug-vmcs $*
 
 .PHONY: lib
 lib: $(SETUP) ## libdune
@@ -95,12 +101,17 @@ test-guest: all ## the tests in the emulated machine, kernel 6.1, 2 CPUs
 	@tests/run --plan guest
 
 .PHONY: test-all-kernels
-test-all-kernels: all module-6.12 module-debug ## all tests on 6.1, 6.12 and debug; 6.1 also on 4 and 8 CPUs
+test-all-kernels: all module-6.12 module-vmcs-6.12 module-debug ## all tests on 6.1, 6.12 and debug; 6.1 also on 4 and 8 CPUs
 	@tests/run --plan all-kernels
 
 .PHONY: bench
 bench: all ## what faults and invalidations cost, Dune beside Linux, in the emulated machine
 	@bench/scaling/run --cpus $(CPUS)
+
+.PHONY: bench-exits
+bench-exits: all ## what exits cost on 1 to 4 CPUs at once, without and with mitigations, beside Linux and KVM
+	@bench/scaling/run --cpus 2,4 --mitigations both --check \
+		--out $(BUILD)/bench/exits-results exits
 
 .PHONY: torture
 torture: SECONDS ?= 600

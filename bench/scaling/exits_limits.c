@@ -136,7 +136,7 @@ static void limits_at_once(const char *op, enum exits_by by)
 	const struct result *one = at_once(op, by, 1), *r;
 	char what[64];
 
-	for (int n = 2; one && n <= options.max_vcpus && n <= 4; n++) {
+	for (int n = 2; one && n <= options.max_vcpus; n++) {
 		r = at_once(op, by, n);
 		if (!r)
 			continue;

@@ -15,16 +15,18 @@
 static __always_inline enum vmx_exit_kind
 vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 {
+	u64 host_rsp = v->host_rsp;
 	unsigned int failed;
 	u32 reason;
 
 	guest_context_begin();
 	failed = vmx_enter(gprs, v);
 	guest_context_end();
+	vmcs_stats_entered(host_rsp, v->host_rsp);
 	if (unlikely(failed))
 		return vmx_insn_failed(exit);
 
-	reason = vmcs_read(VM_EXIT_REASON);
+	reason = vmcs_read_exit_reason();
 	if (likely(reason == EXIT_REASON_VMCALL))
 		return VMX_EXIT_HYPERCALL;
 	if (reason == EXIT_REASON_CPUID)

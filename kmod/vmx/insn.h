@@ -11,6 +11,7 @@
 #include <asm/asm.h>
 #include <asm/vmx.h>
 
+#include "vmcs_stats.h"
 #include "vmx.h"
 
 /* 0 or -EFAULT when the CPU faults (VMX locked out by firmware, say). */
@@ -62,9 +63,15 @@ fault:									\
 }
 
 VMX_INSN_MEM(vmx_insn_vmclear, "vmclear")
-VMX_INSN_MEM(vmx_insn_vmptrld, "vmptrld")
+VMX_INSN_MEM(vmx_insn_vmptrld_only, "vmptrld")
 
-static __always_inline u64 vmcs_read(unsigned long field)
+static inline void vmx_insn_vmptrld(u64 pa)
+{
+	vmx_insn_vmptrld_only(pa);
+	vmcs_stats_load();
+}
+
+static __always_inline u64 vmx_insn_vmread(unsigned long field)
 {
 	u64 value;
 
@@ -82,8 +89,24 @@ fault:
 	return 0;
 }
 
+static __always_inline u64 vmcs_read(unsigned long field)
+{
+	vmcs_stats_read();
+	return vmx_insn_vmread(field);
+}
+
+/* What follows is this exit's, to those who count. */
+static __always_inline u32 vmcs_read_exit_reason(void)
+{
+	u32 reason = vmx_insn_vmread(VM_EXIT_REASON);
+
+	vmcs_stats_exit(reason);
+	return reason;
+}
+
 static __always_inline void vmcs_write(unsigned long field, u64 value)
 {
+	vmcs_stats_write();
 	asm goto("1: vmwrite %[value], %[field]\n\t"
 		 "jna %l[failed]\n\t"
 		 _ASM_EXTABLE(1b, %l[fault])

@@ -74,23 +74,28 @@ static void unload_state(void)
 }
 
 /* Beside the program: build/tests/guest/NAME, build/tests/kmod/RELEASE/. */
-static bool load_state(void)
+int module_load_for_test(const char *name)
 {
 	char path[512];
 	struct utsname u;
 	ssize_t n;
 
-	if (access(STATE, F_OK) == 0)
-		return true;
 	n = readlink("/proc/self/exe", path, 256);
 	if (n < 0)
-		return false;
+		return -errno;
 	path[n] = '\0';
 	*strrchr(path, '/') = '\0';
 	uname(&u);
-	snprintf(path + strlen(path), 256, "/../kmod/%s/vmxstate.module",
-		 u.release);
-	if (module_load(path, ""))
+	snprintf(path + strlen(path), 256, "/../kmod/%s/%s.module", u.release,
+		 name);
+	return module_load(path, "");
+}
+
+static bool load_state(void)
+{
+	if (access(STATE, F_OK) == 0)
+		return true;
+	if (module_load_for_test("vmxstate"))
 		return false;
 	atexit(unload_state);
 	return access(STATE, F_OK) == 0;
