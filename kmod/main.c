@@ -8,6 +8,7 @@
 #include "fastcall.h"
 #include "power.h"
 #include "vcpu.h"
+#include "vmx/mitigate.h"
 
 static int preempt_setup(void)
 {
@@ -27,6 +28,7 @@ static const struct unit {
 	/* Freed table pages wait for a grace period in our code. */
 	{ "rcu", NULL, rcu_barrier },
 	{ "vmx", vmx_setup, vmx_teardown },
+	{ "mitigations", vmx_mitigate_setup, vmx_mitigate_teardown },
 	{ "system calls", fastcall_setup, nothing },
 	{ "power", power_setup, power_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },

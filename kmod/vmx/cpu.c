@@ -12,6 +12,7 @@
 
 #include "caps.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "vmx.h"
 
 bool vmx_shut_down;
@@ -51,6 +52,7 @@ int vmx_cpu_enable(void)
 	if (vmx_caps.vpid)
 		vmx_insn_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
 	this_cpu_write(current_vmcs, NULL);
+	vmx_mitigate_cpu_reset();
 	return 0;
 }
 
@@ -82,6 +84,7 @@ void vmx_vmcs_load(struct vmx_vcpu *v)
 		return;
 	this_cpu_write(current_vmcs, v);
 	vmx_insn_vmptrld(v->vmcs_pa);
+	vmx_mitigate_switch(v);
 }
 
 void vmx_vmcs_clear(struct vmx_vcpu *v)
