@@ -11,13 +11,13 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <uapi/dune_abi_check.h>
 
 #include "compat.h"
 #include "dev.h"
 #include "vcpu.h"
+#include "vmx/mitigate.h"
 
 struct dune_file {
 	struct mutex lock;
@@ -33,9 +33,9 @@ static int dune_open(struct inode *inode, struct file *file)
 		return -EINVAL;
 	/*
 	 * There a guest page table entry can make the CPU read any cached
-	 * physical memory speculatively, and exits do not flush the cache yet.
+	 * physical memory speculatively.
 	 */
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && !capable(CAP_SYS_RAWIO))
+	if (vmx_l1tf_open && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)

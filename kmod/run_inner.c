@@ -22,14 +22,12 @@ static __always_inline enum vcpu_inner hypercall(struct dune_vcpu *vcpu)
 
 	if (unlikely(!vcpu_at_cpl0(vcpu)))
 		return VCPU_INNER_LEAVE;
-	if (nr == DUNE_HC_NOP) {
+	if (nr == DUNE_HC_NOP)
 		vcpu_count(vcpu, DUNE_VCPU_hypercalls);
-	} else if (!dune_hc_is_own(nr) && fastcall_is_pure(vcpu, nr)) {
+	else if (!dune_hc_is_own(nr) && fastcall_is_pure(vcpu, nr))
 		result = fastcall_make(vcpu, nr);
-		vmx_host_worked(&vcpu->vmx);
-	} else {
+	else
 		return VCPU_INNER_LEAVE;
-	}
 	regs->rax = result;
 	vmx_skip_hypercall(&vcpu->vmx);
 	return VCPU_INNER_DONE;
@@ -55,7 +53,6 @@ void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 			trace_dune_exit(vcpu, VMX_EXIT_EPT_VIOLATION);
 			goto out;
 		} else {
-			vmx_host_worked(&vcpu->vmx);
 			inner = vcpu_handle_inner(vcpu, exit);
 		}
 		if (inner == VCPU_INNER_LEAVE)

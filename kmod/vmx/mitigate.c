@@ -11,6 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
+#include <linux/sched/smt.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
@@ -26,6 +27,7 @@
 #define CACHE_LINE	64
 
 unsigned int vmx_mitigations __ro_after_init;
+bool vmx_l1tf_open __ro_after_init;
 static char wanted[128] = "auto";
 
 DEFINE_STATIC_CALL(vmx_enter_chosen, vmx_enter);
@@ -99,13 +101,6 @@ static int l1d_setup(void)
 	for (i = 0; i < 1 << FLUSH_ORDER; i++)
 		memset(flush_pages + i * PAGE_SIZE, i + 1, PAGE_SIZE);
 	return 0;
-}
-
-bool vmx_l1tf_open(void)
-{
-	return boot_cpu_has_bug(X86_BUG_L1TF) &&
-	       l1tf_mitigation != L1TF_MITIGATION_OFF &&
-	       !(vmx_mitigations & (MITIGATE(L1D) | MITIGATE(L1D_COND)));
 }
 
 /* ---- indirect branch predictors ---- */
@@ -200,10 +195,11 @@ static void enable_keys(void)
 
 int vmx_mitigate_setup(void)
 {
+	unsigned int facts = find_facts();
 	char words[128];
 	int err;
 
-	err = mitigate_parse(wanted, find_facts(), &vmx_mitigations);
+	err = mitigate_parse(wanted, facts, &vmx_mitigations);
 	if (err) {
 		pr_err("dune: mitigations=%s: %s\n", wanted, err == -EINVAL ?
 		       "unknown word" : "not on this CPU or kernel");
@@ -214,12 +210,13 @@ int vmx_mitigate_setup(void)
 		if (err)
 			return err;
 	}
+	vmx_l1tf_open = mitigate_l1tf_open(facts, vmx_mitigations);
 	enable_keys();
 	mitigate_print(words, sizeof(words), vmx_mitigations);
 	pr_info("dune: mitigations at VM entry and exit: %s\n", words);
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && cpu_smt_possible() &&
-	    l1tf_mitigation != L1TF_MITIGATION_OFF)
-		pr_info("dune: L1TF with SMT possible: a guest may read what its sibling has in the cache\n");
+	if (vmx_mitigations & (MITIGATE(L1D) | MITIGATE(L1D_COND)) &&
+	    sched_smt_active())
+		pr_info("dune: L1TF and SMT: a guest may read what its sibling has in the cache\n");
 	return 0;
 }
 

@@ -30,8 +30,9 @@ static inline unsigned long vmx_mitigate_exit_rip(void)
 }
 
 /*
- * The host did more than what an exit itself needs: it may have brought
- * secrets into the L1 data cache. The owner, any context.
+ * The host did more than handle a simple exit: it may have brought secrets of
+ * others into the L1 data cache. Every run begins so; inside a run interrupts
+ * are off, and what exits do there concerns this thread alone. The owner.
  */
 static __always_inline void vmx_host_worked(struct vmx_vcpu *v)
 {
@@ -61,7 +62,7 @@ static inline void vmx_mitigate_run_end(void)
 /* VMX was off here: whoever had it meanwhile is not known. irqs off. */
 void vmx_mitigate_cpu_reset(void);
 
-/* Does the kernel's choice leave L1TF open to this module's guests? */
-bool vmx_l1tf_open(void);
+/* The kernel's choice is to mitigate L1TF, and this module was told not to. */
+extern bool vmx_l1tf_open;
 
 #endif /* KMOD_VMX_MITIGATE_H */

@@ -42,6 +42,12 @@ static unsigned int decide_l1d(unsigned int facts)
 	return facts & FACT_L1TF_FULL ? MITIGATE(L1D) : MITIGATE(L1D_COND);
 }
 
+bool mitigate_l1tf_open(unsigned int facts, unsigned int actions)
+{
+	return decide_l1d(facts) &&
+	       !(actions & (MITIGATE(L1D) | MITIGATE(L1D_COND)));
+}
+
 unsigned int mitigate_decide(unsigned int facts)
 {
 	unsigned int actions = decide_l1d(facts);

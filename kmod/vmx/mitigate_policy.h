@@ -9,7 +9,12 @@
 #define KMOD_VMX_MITIGATE_POLICY_H
 
 #include <linux/errno.h>
+#ifdef __KERNEL__
 #include <linux/types.h>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#endif
 
 /* X(NAME, "word of the module parameter") */
 #define MITIGATE_ACTIONS(X)						\
@@ -55,6 +60,9 @@ enum mitigate_fact {
 
 /* What KVM would do, of what concerns a guest that is a Linux process. */
 unsigned int mitigate_decide(unsigned int facts);
+
+/* Has the CPU the bug, its mitigation is wanted, and actions lacks it? */
+bool mitigate_l1tf_open(unsigned int facts, unsigned int actions);
 
 /*
  * The module parameter: words with commas between. "auto" stands for
