@@ -5,7 +5,7 @@
  * waits for it to rage, and then ends it.
  */
 #include "test.h"
-#include "rawvm.h"
+#include "rawidt.h"
 
 #include <signal.h>
 #include <string.h>
@@ -20,19 +20,8 @@
 #define RFLAGS_TF 0x100
 #define RFLAGS_AC 0x40000
 #define CR0_AM 0x40000
-#define USER_CS (6 << 3 | 3)
-#define USER_SS (5 << 3 | 3)
 
-struct tables {
-	uint64_t idt[64], gdt[16];
-	struct {
-		uint32_t reserved;
-		uint64_t rsp[3], zero, ist[7];
-		uint64_t more[2];
-	} __attribute__((packed)) tss;
-} __attribute__((aligned(4096)));
-
-static struct tables tables;
+static struct rawidt tables;
 static char handler_stack[STACK] __attribute__((aligned(16)));
 static char user_stack[STACK] __attribute__((aligned(16)));
 static volatile uint64_t *raging;	/* shared with the parent */
@@ -45,30 +34,12 @@ asm(".globl storm_handler, storm_handler_error\n"
     "	pop %rax; iretq\n");
 extern char storm_handler[], storm_handler_error[];
 
-static void gate(int vector, void *handler)
-{
-	uint64_t to = (uint64_t)handler;
-
-	tables.idt[2 * vector] = (to & 0xffff) | (uint64_t)DUNE_GUEST_CS << 16 |
-				 0x8eull << 40 | (to >> 16 & 0xffff) << 48;
-	tables.idt[2 * vector + 1] = to >> 32;
-}
-
 static void build_tables(void)
 {
-	uint64_t tss = (uint64_t)&tables.tss;
-
-	tables.gdt[DUNE_GUEST_CS >> 3] = 0x00af9b000000ffff;
-	tables.gdt[DUNE_GUEST_DS >> 3] = 0x00cf93000000ffff;
-	tables.gdt[USER_SS >> 3] = 0x00cff3000000ffff;
-	tables.gdt[USER_CS >> 3] = 0x00affb000000ffff;
-	tables.gdt[DUNE_GUEST_TR >> 3] = (sizeof(tables.tss) - 1) |
-		(tss & 0xffffff) << 16 | 0x8bull << 40 | (tss >> 24 & 0xff) << 56;
-	tables.gdt[(DUNE_GUEST_TR >> 3) + 1] = tss >> 32;
-	tables.tss.rsp[0] = (uint64_t)handler_stack + STACK;
-	gate(1, storm_handler);
-	gate(6, storm_handler);
-	gate(17, storm_handler_error);
+	rawidt_build(&tables, handler_stack + STACK);
+	rawidt_gate(&tables, 1, storm_handler);
+	rawidt_gate(&tables, 6, storm_handler);
+	rawidt_gate(&tables, 17, storm_handler_error);
 }
 
 /* ---- guest code ---- */
@@ -99,8 +70,8 @@ static void unaligned(void *unused)
 		     "lea 1f(%%rip), %%rax; push %%rax\n\t"
 		     "iretq\n\t"
 		     "1: mov 1(%%rsp), %%eax; jmp 1b"
-		     : : "i"(CR0_AM), "i"(USER_SS), "r"(user_stack + STACK - 64),
-			 "i"(RFLAGS_AC | 0x202), "i"(USER_CS) : "rax", "memory");
+		     : : "i"(CR0_AM), "i"(RAWIDT_USER_SS), "r"(user_stack + STACK - 64),
+			 "i"(RFLAGS_AC | 0x202), "i"(RAWIDT_USER_CS) : "rax", "memory");
 }
 
 /* ---- the child ---- */
@@ -120,15 +91,9 @@ static void rage(const struct storm *storm)
 	rawvcpu_create(&vm, &vcpu);
 	build_tables();
 	storm_counter = (uint64_t)raging;
-	rawvm_map(&vm, &tables);
 	rawvm_map(&vm, (void *)raging);
 	rawvcpu_start(&vm, &vcpu, storm->fn, &tables);
-	vcpu.page->sregs.idt_base = (uint64_t)tables.idt;
-	vcpu.page->sregs.idt_limit = sizeof(tables.idt) - 1;
-	vcpu.page->sregs.gdt_base = (uint64_t)tables.gdt;
-	vcpu.page->sregs.gdt_limit = sizeof(tables.gdt) - 1;
-	vcpu.page->sregs.tss_base = (uint64_t)&tables.tss;
-	vcpu.page->sregs.tss_limit = sizeof(tables.tss) - 1;
+	rawidt_use(&tables, &vm, &vcpu);
 	do {
 		kind = rawvcpu_run(&vcpu, 0, 1);
 		raging[1] = vcpu.page->counters[DUNE_VCPU_exceptions];
