@@ -24,8 +24,18 @@
 #define PAGE 4096ul
 
 /* Of one way out of the guest and back: least of REPS, after one for nothing. */
+enum { INSNS, CPUIDS, VERWS, SPEC_CTRLS, IBPBS, FLUSHES, NR_WATCHED };
+static const enum emucount_id watched[NR_WATCHED] = {
+	[INSNS] = EMU_INSN,
+	[CPUIDS] = EMU_CPUID,
+	[VERWS] = EMU_VERW,
+	[SPEC_CTRLS] = EMU_SPEC_CTRL,
+	[IBPBS] = EMU_IBPB,
+	[FLUSHES] = EMU_L1D_FLUSH,
+};
+
 struct cost {
-	uint64_t insns, wrmsr, cpuid;
+	uint64_t of[NR_WATCHED];
 };
 
 struct costs {
@@ -60,29 +70,30 @@ static void op_call(volatile char *page)
 	(void)syscall(SYS_getpgrp);	/* leaves the inner loop */
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static void count(struct cost *cost)
 {
-	return a < b ? a : b;
+	for (int i = NR_WATCHED - 1; i >= 0; i--)
+		cost->of[i] = emucount_read(EMUCOUNT_SELF, watched[i]);
+}
+
+static void count_end(struct cost *cost, const struct cost *begin)
+{
+	for (int i = 0; i < NR_WATCHED; i++)
+		cost->of[i] = emucount_read(EMUCOUNT_SELF, watched[i]) - begin->of[i];
 }
 
 static void measure(struct cost *cost, void (*op)(volatile char *),
 		    volatile char *area)
 {
-	*cost = (struct cost){ ~0ull, ~0ull, ~0ull };
-	for (int i = 0; i <= REPS; i++) {
-		uint64_t wrmsr = emucount_read(EMUCOUNT_SELF, EMU_WRMSR);
-		uint64_t cpuid = emucount_read(EMUCOUNT_SELF, EMU_CPUID);
-		uint64_t insns = emucount_read(EMUCOUNT_SELF, EMU_INSN);
+	struct cost begin, one;
 
-		op(area + i * PAGE);
-		insns = emucount_read(EMUCOUNT_SELF, EMU_INSN) - insns;
-		if (!i)
-			continue;
-		cost->insns = least(cost->insns, insns);
-		cost->cpuid = least(cost->cpuid,
-				    emucount_read(EMUCOUNT_SELF, EMU_CPUID) - cpuid);
-		cost->wrmsr = least(cost->wrmsr,
-				    emucount_read(EMUCOUNT_SELF, EMU_WRMSR) - wrmsr);
+	for (int rep = 0; rep <= REPS; rep++) {
+		count(&begin);
+		op(area + rep * PAGE);
+		count_end(&one, &begin);
+		for (int i = 0; i < NR_WATCHED; i++)
+			if (rep <= 1 || one.of[i] < cost->of[i])
+				cost->of[i] = one.of[i];
 	}
 }
 
@@ -185,18 +196,17 @@ static struct costs with(const char *words, const char *shown)
 	check_param(shown);
 	memset(shared, 0, sizeof(*shared));
 	CHECK_EQ(run_child(60, exits, NULL), 0);
-	printf("%-24s hypercall %lu, cpuid %lu, fault %lu, call %lu; wrmsr %lu, cpuid of a hypercall %lu\n",
-	       words, shared->hypercall.insns, shared->cpuid.insns,
-	       shared->fault.insns, shared->call.insns,
-	       shared->hypercall.wrmsr, shared->hypercall.cpuid);
+	printf("%-24s instructions: hypercall %lu, cpuid %lu, fault %lu, call %lu\n",
+	       words, shared->hypercall.of[INSNS], shared->cpuid.of[INSNS],
+	       shared->fault.of[INSNS], shared->call.of[INSNS]);
 	return *shared;
 }
 
 /* So many instructions more, at the exits of both kinds. */
 static void check_more(const struct costs *costs, const struct costs *base, int more)
 {
-	CHECK_EQ(costs->hypercall.insns - base->hypercall.insns, more);
-	CHECK_EQ(costs->cpuid.insns - base->cpuid.insns, more);
+	CHECK_EQ(costs->hypercall.of[INSNS] - base->hypercall.of[INSNS], more);
+	CHECK_EQ(costs->cpuid.of[INSNS] - base->cpuid.of[INSNS], more);
 }
 
 /* ZERO_GPRS instead of 7, the result in ebx, and seven keys that are off. */
@@ -213,14 +223,27 @@ static void check_more(const struct costs *costs, const struct costs *base, int 
 
 static struct costs gprs;
 
+static uint64_t flushes(const struct cost *cost)
+{
+	/* By command, or by reading: the CPUID between its two passes. */
+	return cost->of[FLUSHES] + cost->of[CPUIDS];
+}
+
+/* None of the events that the other parts require. */
+static void check_quiet(const struct cost *cost)
+{
+	for (int i = CPUIDS; i < NR_WATCHED; i++)
+		CHECK_EQ(cost->of[i], 0);
+}
+
 static void registers(void)
 {
 	struct costs off = with("off", "off");
 
+	check_quiet(&off.hypercall);
 	gprs = with("gprs", "gprs");
+	check_quiet(&gprs.hypercall);
 	check_more(&gprs, &off, GPRS_INSNS);
-	CHECK_EQ(off.hypercall.wrmsr, 0);
-	CHECK_EQ(off.hypercall.cpuid, 0);
 }
 
 static void verw(void)
@@ -228,6 +251,10 @@ static void verw(void)
 	struct costs costs = with("verw", "gprs,verw");
 
 	check_more(&costs, &gprs, VERW_INSNS);
+	CHECK_EQ(costs.hypercall.of[VERWS], 1);
+	CHECK_EQ(costs.cpuid.of[VERWS], 1);
+	CHECK(costs.fault.of[VERWS] >= 1);
+	CHECK(costs.call.of[VERWS] >= 1);
 }
 
 static void rsb(void)
@@ -242,27 +269,28 @@ static void rsb(void)
 static void bhb(void)
 {
 	struct costs costs = with("bhb", "gprs,bhb");
-	int more = costs.hypercall.insns - gprs.hypercall.insns;
+	int more = costs.hypercall.of[INSNS] - gprs.hypercall.of[INSNS];
 
 	CHECK(more >= BHB_LEAST && more <= BHB_MOST);
 	check_more(&costs, &gprs, more);
 }
 
-/* The CPUID between its two passes tells a flush from anything else. */
 static void l1d(void)
 {
 	struct costs costs = with("l1d", "gprs,l1d");
 
-	CHECK(costs.hypercall.insns - gprs.hypercall.insns >= L1D_LEAST);
-	CHECK(costs.cpuid.insns - gprs.cpuid.insns >= L1D_LEAST);
-	CHECK_EQ(costs.hypercall.cpuid + costs.hypercall.wrmsr, 1);
+	CHECK_EQ(flushes(&costs.hypercall), 1);
+	/* The guest's own CPUID is made twice: by it, and for it. */
+	CHECK_EQ(flushes(&costs.cpuid), flushes(&gprs.cpuid) + 1);
+	if (!costs.hypercall.of[FLUSHES])
+		CHECK(costs.hypercall.of[INSNS] - gprs.hypercall.of[INSNS] >= L1D_LEAST);
 
 	/* Of the host's work are the fault and the call; not the others. */
 	costs = with("l1d-cond", "gprs,l1d-cond");
-	CHECK(costs.hypercall.insns - gprs.hypercall.insns < 50);
-	CHECK_EQ(costs.hypercall.cpuid + costs.hypercall.wrmsr, 0);
-	CHECK_EQ(costs.fault.cpuid + costs.fault.wrmsr, 1);
-	CHECK_EQ(costs.call.cpuid + costs.call.wrmsr, 1);
+	CHECK(costs.hypercall.of[INSNS] - gprs.hypercall.of[INSNS] < 50);
+	CHECK_EQ(flushes(&costs.hypercall), 0);
+	CHECK_EQ(flushes(&costs.fault), 1);
+	CHECK_EQ(flushes(&costs.call), 1);
 }
 
 static void together(void)
@@ -273,20 +301,102 @@ static void together(void)
 	check_more(&all, &bhb_only, RSB_INSNS + VERW_INSNS);
 }
 
-/* MSRs: with a CPU that has them; else a clear no. */
-static void msrs(void)
+/* What needs MSRs that not every CPU has: then a clear no. */
+static bool cpu_can(const char *word)
+{
+	char param[64];
+
+	if (load(word) == 0)
+		return true;
+	printf("not on this CPU: %s (tools/vm/run --microcode)\n", word);
+	snprintf(param, sizeof(param), "mitigations=%s", word);
+	CHECK_EQ(module_load(MODULE_FILE, param), -EOPNOTSUPP);
+	CHECK_EQ(module_load(MODULE_FILE, ""), 0);
+	return false;
+}
+
+static void ibrs(void)
 {
 	struct costs costs;
 
-	if (load("ibrs") == 0) {
-		costs = with("ibrs", "gprs,rsb,ibrs");
-		CHECK_EQ(costs.hypercall.wrmsr, 2);
-		CHECK_EQ(costs.cpuid.wrmsr, 2);
-	} else {
-		printf("no IA32_SPEC_CTRL here\n");
-		CHECK_EQ(module_load(MODULE_FILE, "mitigations=ibrs"), -EOPNOTSUPP);
-		CHECK_EQ(module_load(MODULE_FILE, ""), 0);
+	if (!cpu_can("ibrs"))
+		return;
+	costs = with("ibrs", "gprs,rsb,ibrs");
+	CHECK_EQ(costs.hypercall.of[SPEC_CTRLS], 2);
+	CHECK_EQ(costs.cpuid.of[SPEC_CTRLS], 2);
+	CHECK_EQ(costs.fault.of[SPEC_CTRLS], 2);
+}
+
+/* ---- barriers between processes ---- */
+
+#define TURNS 50
+
+struct table {
+	int ball[2][2];		/* pipes */
+	uint64_t barriers;	/* on CPU 0, while they played */
+};
+
+static struct table *table;	/* shared */
+
+static void play(int player)
+{
+	uint64_t before;
+	char ball = 0;
+
+	pin_to(0);
+	mode_enter();
+	before = emucount_read(0, EMU_IBPB);
+	for (int i = 0; i < TURNS; i++) {
+		if (player == 0)
+			CHECK_EQ(write(table->ball[1][1], &ball, 1), 1);
+		CHECK_EQ(read(table->ball[player][0], &ball, 1), 1);
+		if (player == 1)
+			CHECK_EQ(write(table->ball[0][1], &ball, 1), 1);
 	}
+	if (player == 0)
+		table->barriers = emucount_read(0, EMU_IBPB) - before;
+	mode_exit();
+}
+
+static void play_thread(int index, void *unused)
+{
+	play(index);
+}
+
+static void two_threads(void *unused)
+{
+	run_threads(2, play_thread, NULL);
+}
+
+static void two_processes(void *unused)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		child_init();
+		play(1);
+		_exit(check_failures != 0);
+	}
+	REQUIRE(pid > 0);
+	play(0);
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	CHECK_EQ(status, 0);
+}
+
+static void ibpb(void)
+{
+	if (!cpu_can("ibpb"))
+		return;
+	CHECK_EQ(load("ibpb"), 0);
+	check_param("ibpb");
+	CHECK(pipe(table->ball[0]) == 0 && pipe(table->ball[1]) == 0);
+	CHECK_EQ(run_child(60, two_processes, NULL), 0);
+	printf("%lu barriers between two processes", table->barriers);
+	CHECK(table->barriers >= 2 * TURNS - 2);
+	CHECK_EQ(run_child(60, two_threads, NULL), 0);
+	printf(", %lu between threads of one, %d turns\n", table->barriers, TURNS);
+	CHECK(table->barriers <= 4);
 }
 
 static void refused(void)
@@ -309,16 +419,19 @@ int main(int argc, char **argv)
 		SKIP("only the project's emulator counts instructions");
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(shared != MAP_FAILED);
+	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(shared != MAP_FAILED && table != MAP_FAILED);
 	test_part("registers", registers);
-	if (!gprs.hypercall.insns)
+	if (!gprs.hypercall.of[INSNS])
 		gprs = with("gprs", "gprs");
 	test_part("verw", verw);
 	test_part("rsb", rsb);
 	test_part("bhb", bhb);
 	test_part("l1d", l1d);
 	test_part("together", together);
-	test_part("msrs", msrs);
+	test_part("ibrs", ibrs);
+	test_part("ibpb", ibpb);
 	test_part("refused", refused);
 	unload();
 	CHECK_EQ(module_load(MODULE_FILE, ""), 0);
