@@ -97,6 +97,7 @@ static void check_one(unsigned int f)
 		 !has(f, FACT_OFF) || has(a, ~(MITIGATE(IBPB) | MITIGATE(GPRS))));
 	CHECK_EQ(mitigate_l1tf_open(f, a), 0);
 	CHECK_EQ(mitigate_l1tf_open(f, 0), l1d);
+	CHECK_EQ(mitigate_l1tf_open(f, MITIGATE(GPRS) | MITIGATE(VERW)), l1d);
 	CHECK_EQ(mitigate_l1tf_open(f, MITIGATE(L1D_COND)), 0);
 	CHECK_EQ(mitigate_l1tf_open(f, MITIGATE(L1D)), 0);
 }
