@@ -11,7 +11,6 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <uapi/dune_abi_check.h>
 
@@ -19,6 +18,7 @@
 #include "dev.h"
 #include "user_return.h"
 #include "vcpu.h"
+#include "vmx/mitigate.h"
 
 struct dune_file {
 	struct mutex lock;
@@ -34,9 +34,9 @@ static int dune_open(struct inode *inode, struct file *file)
 		return -EINVAL;
 	/*
 	 * There a guest page table entry can make the CPU read any cached
-	 * physical memory speculatively, and exits do not flush the cache yet.
+	 * physical memory speculatively.
 	 */
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && !capable(CAP_SYS_RAWIO))
+	if (vmx_l1tf_open && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)

@@ -91,12 +91,14 @@ static int on_interrupt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 static int on_nmi(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_nmis);	/* taken in vmx_run() */
+	vmx_host_worked(&vcpu->vmx);
 	return VCPU_CONTINUE;
 }
 
 static int on_machine_check(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_exceptions);
+	vmx_host_worked(&vcpu->vmx);
 	return VCPU_CONTINUE;
 }
 

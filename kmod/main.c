@@ -9,6 +9,7 @@
 #include "power.h"
 #include "vcpu.h"
 #include "vmcs_stats.h"
+#include "vmx/mitigate.h"
 
 static int preempt_setup(void)
 {
@@ -29,6 +30,7 @@ static const struct unit {
 	{ "rcu", NULL, rcu_barrier },
 	{ "vmx", vmx_setup, vmx_teardown },
 	{ "vmcs stats", vmcs_stats_setup, vmcs_stats_teardown },
+	{ "mitigations", vmx_mitigate_setup, vmx_mitigate_teardown },
 	{ "system calls", fastcall_setup, nothing },
 	{ "power", power_setup, power_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },

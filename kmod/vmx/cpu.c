@@ -16,6 +16,7 @@
 
 #include "caps.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "vmx.h"
 
 bool vmx_shut_down;
@@ -78,6 +79,7 @@ int vmx_cpu_enable(void)
 	}
 	c->current_vmcs = NULL;
 	note_host_state(c, smp_processor_id());
+	vmx_mitigate_cpu_reset();
 	return 0;
 }
 
@@ -109,6 +111,7 @@ void vmx_vmcs_load(struct vmx_vcpu *v)
 		return;
 	this_cpu_write(vmx_cpu.current_vmcs, v);
 	vmx_insn_vmptrld(v->vmcs_pa);
+	vmx_mitigate_switch(v);
 }
 
 void vmx_vmcs_clear(struct vmx_vcpu *v)

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "vmx_internal.h"
 
 #define VMCALL_LEN	3	/* bytes: the ABI's has no prefix */
@@ -20,7 +21,7 @@ vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 	u32 reason;
 
 	guest_context_begin();
-	failed = vmx_enter(gprs, v);
+	failed = static_call(vmx_enter_chosen)(gprs, v);
 	guest_context_end();
 	vmcs_stats_entered(host_rsp, v->host_rsp);
 	if (unlikely(failed))

@@ -16,6 +16,7 @@
 #include "caps.h"
 #include "compat.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "vmx.h"
 #include "vmx_internal.h"
 
@@ -120,6 +121,7 @@ static void note_host_ldt(struct vmx_vcpu *v)
 void vmx_run_begin(struct vmx_vcpu *v)
 {
 	lockdep_assert_irqs_disabled();
+	vmx_host_worked(v);
 	if (unlikely(mm_has_ldt(current->mm)))
 		note_host_ldt(v);
 	guest_context_note(&v->rcu_noted);
@@ -132,6 +134,7 @@ void vmx_run_begin(struct vmx_vcpu *v)
 void vmx_run_end(struct vmx_vcpu *v)
 {
 	v->cr2 = native_read_cr2();
+	vmx_mitigate_run_end();
 	/* The exit cleared DR7 and DEBUGCTL. */
 	if (v->host_debugctl)
 		update_debugctlmsr(v->host_debugctl);

@@ -22,6 +22,7 @@
 #include "caps.h"
 #include "compat.h"
 #include "insn.h"
+#include "mitigate.h"
 #include "vmx.h"
 #include "vmx_internal.h"
 
@@ -95,6 +96,7 @@ int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
 	memset(v, 0, sizeof(*v));
 	v->cpu = VMX_NO_CPU;
 	v->last_cpu = VMX_NO_CPU;
+	v->mm_id = current->mm->context.ctx_id;
 	INIT_LIST_HEAD(&v->loaded);
 	v->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!v->vmcs)
@@ -155,7 +157,7 @@ static void write_constant_host_state(void)
 	vmcs_write(HOST_IA32_SYSENTER_CS, (u32)msr);
 	rdmsrl(MSR_IA32_SYSENTER_EIP, msr);
 	vmcs_write(HOST_IA32_SYSENTER_EIP, msr);
-	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_entry);
+	vmcs_write(HOST_RIP, vmx_mitigate_exit_rip());
 }
 
 static void write_segment(unsigned int index, u16 selector, u32 ar)

@@ -27,8 +27,10 @@ struct vmx_vcpu {
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
 	bool debugctl_stale;	/* it may have changed: read it again */
 	bool rcu_noted;		/* since the last exit for an interrupt */
+	bool host_worked;	/* see vmx_host_worked() */
 	u8 cpuid_len;		/* bytes of the CPUID instruction at cpuid_rip */
 	u64 cpuid_rip;
+	u64 mm_id;		/* the process's mm.context.ctx_id */
 	u64 cr2;		/* guest CR2 while outside the guest */
 	void *vmcs;
 	u64 vmcs_pa;

@@ -82,8 +82,23 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+/* The OOM killer shows a stack, too; that it ran is not the kernel's fault. */
+static bool stack_of_oom(const char *line)
+{
+	static bool expected;
+
+	if (strstr(line, "invoked oom-killer"))
+		expected = true;
+	if (!expected || !strstr(line, "Call Trace:"))
+		return false;
+	expected = false;
+	return true;
+}
+
 static bool is_report(const char *line)
 {
+	if (stack_of_oom(line))
+		return false;
 	for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
 		if (strstr(line, harmless[i]))
 			return false;

@@ -57,7 +57,11 @@
 	X(TLBSAN_DONES,     "tlbsan: shootdowns done") \
 	X(TLBSAN_CONDEMNED, "tlbsan: removed translations the cpu may hold") \
 	X(TLBSAN_CHANGED,   "tlbsan: translations changed before a shootdown") \
-	X(TLBSAN_ERRORS,    "tlbsan: errors")
+	X(TLBSAN_ERRORS,    "tlbsan: errors") \
+	X(VERW,             "verw of memory") \
+	X(SPEC_CTRL,        "wrmsr of spec_ctrl") \
+	X(IBPB,             "wrmsr of pred_cmd") \
+	X(L1D_FLUSH,        "wrmsr of flush_cmd")
 
 enum emucount_id {
 #define X(name, text) EMU_##name,

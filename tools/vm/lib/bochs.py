@@ -9,12 +9,13 @@ import symbols
 from common import VmError
 
 MAX_CPUS = 15
+MICROCODE = ', add_features="sca_mitigations"'
 
 CONFIG = """\
 megs: {mem}
 romimage: file="{share}/BIOS-bochs-latest"
 vgaromimage: file="{share}/vgabios.bin"
-cpu: model=corei7_skylake_x, count=1:{cpus}:1, ips=15000000, reset_on_triple_fault=0
+cpu: model=corei7_skylake_x, count=1:{cpus}:1, ips=15000000, reset_on_triple_fault=0{features}
 clock: sync=none
 display_library: nogui
 boot: disk
@@ -97,7 +98,8 @@ class Machine(Watched):
         self.config = os.path.join(run_dir, "bochsrc")
         with open(self.config, "w") as f:
             f.write(CONFIG.format(mem=args.mem, share=self.emulator.share, cpus=args.cpus,
-                                  disk=disk, log=self.log))
+                                  disk=disk, log=self.log,
+                                  features=MICROCODE if args.microcode else ""))
 
     def start(self, channel, console, listen=None, **more_env):
         """channel, console, listen: sockets or pipe ends whose descriptors Bochs gets."""

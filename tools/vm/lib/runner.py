@@ -42,6 +42,8 @@ def machine_options(p):
                    help="add to the kernel's command line")
     p.add_argument("--mem", type=int, default=1024, metavar="MB", help="guest memory (default 1024)")
     p.add_argument("--mitigations", action="store_true", help="leave the kernel's default mitigations on")
+    p.add_argument("--microcode", action="store_true",
+                   help="a CPU with the MSRs for IBRS, IBPB and L1D flush")
     p.add_argument("--kaslr", action="store_true", help="leave KASLR on")
     p.add_argument("--verbose", action="store_true", help="all kernel messages on the console log")
     p.add_argument("--quiet", action="store_true", help="no progress lines on stderr")
