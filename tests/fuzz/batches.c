@@ -21,7 +21,7 @@
 #define KILL_ONE_IN	16	/* batches */
 #define PROGRESS_NS	10000000000ull
 
-static uint64_t children, killed;
+uint64_t batches_children, batches_killed;
 
 void batches_setup(void)
 {
@@ -108,7 +108,7 @@ static bool run_child_at(const struct plan *p, uint64_t *next, uint64_t last,
 	if (pid == 0)
 		child_main(&p->source, first, last, p->threads, health_vm_fd,
 			   health_vcpu_fd);
-	children++;
+	batches_children++;
 	how = wait_for_child(pid, kill_at, &status);
 	if (how == HUNG)
 		return failed(p, first, shared->next, "no end");
@@ -122,7 +122,7 @@ static bool run_child_at(const struct plan *p, uint64_t *next, uint64_t last,
 	}
 	*next = shared->next < last ? shared->next + 1 : last;
 	if (how == KILLED) {
-		killed++;
+		batches_killed++;
 		return true;
 	}
 	if (WIFSIGNALED(status)) {
@@ -147,7 +147,7 @@ static void progress(const struct plan *p, uint64_t at, uint64_t *said)
 	printf("  %s: %llu of %llu cases, %llu processes\n", p->name,
 	       (unsigned long long)(at - p->first),
 	       (unsigned long long)(p->last - p->first),
-	       (unsigned long long)children);
+	       (unsigned long long)batches_children);
 	fflush(stdout);
 }
 
@@ -175,55 +175,4 @@ bool batches_run(const struct plan *p)
 		progress(p, next, &said);
 	}
 	return true;
-}
-
-static void print_counts(const char *what, const char *const *names,
-			 const uint64_t *counts, unsigned int n)
-{
-	printf("  %s:", what);
-	for (unsigned int i = 0; i < n; i++)
-		if (counts[i] && names)
-			printf(" %s %llu", names[i], (unsigned long long)counts[i]);
-		else if (counts[i])
-			printf(" %u: %llu", i, (unsigned long long)counts[i]);
-	printf("\n");
-}
-
-static bool seen(const char *what, bool ok)
-{
-	if (!ok)
-		printf("FAILED: never seen: %s\n", what);
-	return ok;
-}
-
-bool batches_summary(uint64_t cases)
-{
-	static const char *const kinds[8] = {
-		"syscall", "retry", "fault", "hypercall", "crash",
-		"entry_failed", "unknown", "quantum",
-	};
-	const struct shared *s = shared;
-	bool ok = true;
-
-	printf("  children %llu, of them killed %llu; vCPUs %llu; results judged %llu, exceptions proved %llu\n",
-	       (unsigned long long)children, (unsigned long long)killed,
-	       (unsigned long long)s->vcpus, (unsigned long long)s->judged,
-	       (unsigned long long)s->proved);
-	print_counts("guest classes", class_names, s->classes, NR_CLASSES);
-	print_counts("ends of DUNE_RUN", kinds, s->kinds, 8);
-	print_counts("errnos", NULL, s->errnos, NR_ERRNOS);
-	print_counts("signals", NULL, s->signals, 65);
-	print_counts("calls by kind", NULL, s->ops, NR_WHATS);
-	print_counts("racers' actions by kind", NULL, s->racer_actions, NR_RACERS);
-	if (cases < 5000)
-		return true;
-	for (unsigned int i = 0; i < 8; i++)
-		if (i != DUNE_EXIT_UNKNOWN)
-			ok &= seen(kinds[i], s->kinds[i]);
-	for (unsigned int i = 0; i < NR_CLASSES; i++)
-		ok &= seen(class_names[i], s->classes[i]);
-	ok &= seen("EPERM", s->errnos[EPERM]) & seen("EFAULT", s->errnos[EFAULT]) &
-	      seen("EINVAL", s->errnos[EINVAL]) & seen("EBUSY", s->errnos[EBUSY]) &
-	      seen("ENOTTY", s->errnos[ENOTTY]) & seen("EIO", s->errnos[EIO]);
-	return ok;
 }

@@ -282,9 +282,12 @@ struct plan {
 };
 /* False and messages when a case or the machine failed. */
 bool batches_run(const struct plan *p);
-/* What happened so far; false: the run was too blind to mean anything. */
-bool batches_summary(uint64_t cases);
 void batches_setup(void);
+extern uint64_t batches_children, batches_killed;
+
+/* What happened since the start; false: the run was too blind to mean anything. */
+void summary_start(void);
+bool summary_print(uint64_t cases, bool all_engines);
 
 /* ---- judging the machine; false and a message: it is not well ---- */
 

@@ -278,7 +278,8 @@ static void make_tables(struct guest_case *c, struct rng *r)
 	c->idt = rng_one_in(r, 2) ? rng_below(r, NR_IDTS) : IDT_STOP;
 	if (rng_one_in(r, 3)) {
 		c->racer = RACER_TABLES;
-		c->quantum_us = 400;
+		c->runs = 2;
+		c->quantum_us = 200;
 	}
 }
 
@@ -328,7 +329,7 @@ static void make_storm(struct guest_case *c, struct rng *r)
 	put_insn(c, r);
 	put(c, "\xeb", 1);		/* jmp to the start */
 	put(c, &(int8_t){ -1 - (int)c->code_len }, 1);
-	c->quantum_us = rng_one_in(r, 16) ? 0 : 20 + rng_below(r, 100);
+	c->quantum_us = rng_one_in(r, 64) ? 0 : 20 + rng_below(r, 100);
 	c->runs = 2;
 	c->spoils = 1;
 }

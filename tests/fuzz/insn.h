@@ -41,7 +41,6 @@ static const struct forbidden forbidden[] = {
 	F("\x0f\xc7\x3f", 6), F("\x0f\x78\xc3", 6), F("\x0f\x79\xc3", 6),
 	F("\x66\x0f\x38\x80\x07", 6), F("\x66\x0f\x38\x81\x07", 6),
 	F("\x0f\x01\xd4", 6),				/* vmfunc */
-	F("\x66\x0f\x38\x82\x07", 6),			/* invpcid */
 	/* MONITOR, MWAIT, GETSEC, RSM, XSAVES, XRSTORS */
 	F2("\x0f\x01\xc8", 6, 13), F2("\x0f\x01\xc9", 6, 13),
 	F("\x0f\x37", 6), F("\x0f\xaa", 6), F2("\x0f\xc7\x2f", 6, 13),

@@ -201,13 +201,14 @@ int main(int argc, char **argv)
 		SKIP("no " DUNE_DEVICE_PATH);
 	batches_setup();
 	health_start();
+	summary_start();
 	if (a.replay)
 		ok &= replay(&a.plan, a.replay);
 	if (a.corpus)
 		ok &= replay_all(&a.plan, a.corpus);
 	if (ok && a.cases)
 		ok = batches_run(&a.plan);
-	ok &= batches_summary(a.plan.source.engines == 3 ? a.cases : 0);
+	ok &= summary_print(a.cases, a.plan.source.engines == 3);
 	printf("dune-fuzz: %s\n", ok ? "all well" : "FAILED");
 	return ok ? 0 : 1;
 }
