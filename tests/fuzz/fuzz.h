@@ -164,6 +164,8 @@ struct fuzz_case {
 /* Engines a run may use, as bits. */
 void case_make(struct fuzz_case *c, uint64_t seed, unsigned int engines);
 void guest_make(struct guest_case *c, struct rng *r);
+/* A guest that may run: long mode, all tables, a stack; over zeroes. */
+void guest_defaults(struct guest_case *c);
 void ioctl_make(struct ioctl_case *c, struct rng *r);
 /* One line of text and back. parse: NULL, or what is wrong. */
 void case_print(const struct fuzz_case *c);
@@ -264,7 +266,6 @@ void racer_stop(void);
 #define ARENA_SCRATCH	0x40000ull	/* racers unmap from here */
 #define STOP_VECTOR	0x1000u		/* rdi of a stop: this plus the vector */
 #define STOP_END	0x2000u		/* the program's end was reached */
-#define STOP_CPL3	0x3333u
 
 void arena_setup(void);
 /* Maps it anew where that may be needed, and restores the tables. */

@@ -40,7 +40,7 @@ static void put_end(struct guest_case *c, uint64_t value)
 	put(c, "\x0f\x01\xc1\xeb\xfe", 5);
 }
 
-static void defaults(struct guest_case *c)
+void guest_defaults(struct guest_case *c)
 {
 	c->runs = 4;
 	c->sync = DUNE_SYNC_REGS | DUNE_SYNC_SREGS;
@@ -344,13 +344,14 @@ static void make_cpl3(struct guest_case *c, struct rng *r)
 		0x48, 0x8d, 0x05, 0x03, 0x00, 0x00, 0x00,	/* lea 3(%rip) */
 		0x50, 0x48, 0xcf,				/* push; iretq */
 	};
-	uint64_t nr = random_call(r);
+	/* Those that are handled in three different places. */
+	static const uint64_t calls[] = { DUNE_HC_EXIT, DUNE_HC_NOP, SYS_getppid,
+					  SYS_read, DUNE_HC_SLOT };
 
 	put(c, iret, sizeof(iret));
-	put_mov(c, 7, STOP_CPL3);
-	put_mov(c, 0, rng_one_in(r, 2) ? nr : DUNE_HC_EXIT);
-	put(c, "\x0f\x01\xc1", 3);
-	put_end(c, STOP_CPL3);
+	put_mov(c, 0, rng_one_in(r, 3) ? random_call(r) :
+				 calls[rng_below(r, NR(calls))]);
+	put(c, "\x0f\x01\xc1\xf4", 4);	/* hlt: #GP, had VMCALL worked */
 	c->want = STOP_VECTOR + 6;
 	c->spoils = 1;
 	c->runs = 8;
@@ -408,7 +409,7 @@ void guest_make(struct guest_case *c, struct rng *r)
 
 	while (n >= mix[i].until)
 		i++;
-	defaults(c);
+	guest_defaults(c);
 	c->class = mix[i].class;
 	mix[i].make(c, r);
 	if (c->racer == RACER_NONE && rng_one_in(r, 64))

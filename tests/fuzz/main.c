@@ -33,8 +33,8 @@ static const struct argp_option options[] = {
 	{ "only", OPT_ONLY, "ENGINE", 0, "ioctl, guest or all (default)", 0 },
 	{ "replay", OPT_REPLAY, "FILE", 0, "run the cases in FILE, in one process", 0 },
 	{ "corpus", OPT_CORPUS, "DIR", 0, "run each file DIR/*.case", 0 },
-	{ "batch", OPT_BATCH, "N", 0, "cases a process at most (default 512)", 0 },
-	{ "print", OPT_PRINT, NULL, 0, "print the cases as text, run nothing", 0 },
+	{ "batch", OPT_BATCH, "N", 0, "cases a process at most (default 1024)", 0 },
+	{ "print", OPT_PRINT, NULL, 0, "print the cases (of FILE, too) as text, run nothing", 0 },
 	{ 0 },
 };
 
@@ -178,7 +178,7 @@ int main(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
 	struct args a = {
-		.plan = { .source = { .seed = 1, .engines = 3 }, .batch = 512,
+		.plan = { .source = { .seed = 1, .engines = 3 }, .batch = 1024,
 			  .threads = 1, .name = "fuzz" },
 		.cases = 10000,
 	};
@@ -190,6 +190,8 @@ int main(int argc, char **argv)
 		a.cases = 0;
 	a.plan.last = a.plan.first + a.cases;
 	if (a.print) {
+		if (a.replay)
+			a.plan.source.list = read_cases(a.replay, &a.plan.last);
 		print_all(&a.plan);
 		return 0;
 	}

@@ -6,7 +6,7 @@
  *	ioctl racer=7 op=0,0,0xc0401502,1,0,0,0 op=...
  *	seed 0x1234 [ioctl|guest]
  *
- * Fields that are not named are 0; a field of more than 8 bytes is hex digits.
+ * Fields that are not named are what guest_defaults() says, and 0.
  */
 #include "fuzz.h"
 
@@ -27,9 +27,10 @@ static const struct field {
 };
 #define NR_FIELDS (sizeof(fields) / sizeof(*fields))
 
-static void print_field(const char *name, int index, uint64_t value)
+static void print_field(const char *name, int index, uint64_t value,
+			uint64_t unsaid)
 {
-	if (!value)
+	if (value == unsaid)
 		return;
 	printf(" %s", name);
 	if (index >= 0)
@@ -39,14 +40,18 @@ static void print_field(const char *name, int index, uint64_t value)
 
 static void print_guest(const struct guest_case *c)
 {
+	static struct guest_case d;
+
+	guest_defaults(&d);
 	printf("guest class=%s", class_names[c->class]);
 	for (size_t i = 0; i < NR_FIELDS; i++)
 		print_field(fields[i].name, -1,
-			    *(uint64_t *)((char *)c + fields[i].offset));
+			    *(uint64_t *)((char *)c + fields[i].offset),
+			    *(uint64_t *)((char *)&d + fields[i].offset));
 	for (int i = 0; i < 18; i++)
-		print_field("reg", i, c->reg[i]);
+		print_field("reg", i, c->reg[i], d.reg[i]);
 	for (int i = 0; i < 10; i++)
-		print_field("sreg", i, c->sreg[i]);
+		print_field("sreg", i, c->sreg[i], d.sreg[i]);
 	for (uint32_t i = 0; i < c->nr_pokes; i++)
 		printf(" poke=0x%llx,0x%llx",
 		       (unsigned long long)c->poke[i].offset,
@@ -61,8 +66,8 @@ static void print_guest(const struct guest_case *c)
 static void print_ioctl(const struct ioctl_case *c)
 {
 	printf("ioctl");
-	print_field("racer", -1, c->racer);
-	print_field("racer_seed", -1, c->racer_seed);
+	print_field("racer", -1, c->racer, 0);
+	print_field("racer_seed", -1, c->racer_seed, 0);
 	for (uint32_t i = 0; i < c->nr; i++) {
 		const uint64_t *w = (const uint64_t *)&c->op[i];
 
@@ -186,6 +191,8 @@ const char *case_parse(struct fuzz_case *c, const char *line)
 	if (!word || (strcmp(word, "guest") && strcmp(word, "ioctl")))
 		return "a case begins with guest, ioctl or seed";
 	c->engine = word[0] == 'g' ? ENGINE_GUEST : ENGINE_IOCTL;
+	if (c->engine == ENGINE_GUEST)
+		guest_defaults(&c->guest);
 	while ((word = strtok_r(NULL, " \t\n", &rest))) {
 		value = strchr(word, '=');
 		if (!value)
