@@ -43,7 +43,7 @@ static void show(const struct plan *p, uint64_t i)
 static bool failed(const struct plan *p, uint64_t from, uint64_t at,
 		   const char *why)
 {
-	printf("FAILED: %s, case %llu: %s\n", p->name, (unsigned long long)at, why);
+	printf("%s, case %llu: FAILED: %s\n", p->name, (unsigned long long)at, why);
 	if (!p->source.list)
 		printf("again: --seed 0x%llx --first %llu --cases %llu --threads %d --only %s\n",
 		       (unsigned long long)p->source.seed,

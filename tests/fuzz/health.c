@@ -34,7 +34,7 @@ struct reply {
 
 static bool sick(const char *what, long long value)
 {
-	printf("FAILED: health: %s (%lld)\n", what, value);
+	printf("health: FAILED: %s (%lld)\n", what, value);
 	return false;
 }
 
@@ -94,7 +94,7 @@ static bool log_is_clean(void)
 		text[strcspn(text, "\n")] = '\0';
 		if (!kernel_is_report(text))
 			continue;
-		printf("FAILED: kernel: %s\n", text);
+		printf("kernel: FAILED: %s\n", text);
 		clean = false;
 	}
 	return clean;

@@ -156,7 +156,7 @@ static bool replay_all(const struct plan *plan, const char *dir)
 	char path[4096];
 
 	if (n <= 0)
-		printf("FAILED: no cases in %s\n", dir);
+		printf("corpus: FAILED: no cases in %s\n", dir);
 	for (int i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
 		ok &= replay(plan, path);
@@ -211,6 +211,6 @@ int main(int argc, char **argv)
 	if (ok && a.cases)
 		ok = batches_run(&a.plan);
 	ok &= summary_print(a.cases, a.plan.source.engines == 3);
-	printf("dune-fuzz: %s\n", ok ? "all well" : "FAILED");
+	printf("dune-fuzz: %s\n", ok ? "all well" : "not well");
 	return ok ? 0 : 1;
 }

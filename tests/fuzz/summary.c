@@ -60,7 +60,7 @@ static void print_counts(const char *what, const char *const *names,
 static bool seen(const char *what, bool ok)
 {
 	if (!ok)
-		printf("FAILED: never seen: %s\n", what);
+		printf("coverage: FAILED: never seen: %s\n", what);
 	return ok;
 }
 

@@ -106,10 +106,13 @@ static void inject_op(const struct op *op)
 	int n, left, failures = 0;
 
 	for (n = 1; n < MAX_NTH; n++) {
-		failures += once(op, n, &left) < 0;
+		bool failed = once(op, n, &left) < 0;
+
+		failures += failed;
 		if (left)
 			break;
-		if (once(op, 0, &left) < 0)
+		/* Again, and all is well: after each failure, and now and then. */
+		if ((failed || n % 8 == 0) && once(op, 0, &left) < 0)
 			break;
 	}
 	if (n == MAX_NTH)
