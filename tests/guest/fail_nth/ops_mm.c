@@ -122,13 +122,22 @@ static long run_mremap(void)
 	return p == MAP_FAILED ? -errno : 0;
 }
 
+/*
+ * Without memory to split the old mapping Linux moves the page and leaves an
+ * empty place mapped.
+ */
 static void check_mremap(long ret)
 {
+	unsigned char vec;
+
 	if (ret < 0) {
 		expect_value(AT, VALUE);
 		return;
 	}
-	expect_refused(guest_read, AT);
+	if (mincore((void *)AT, 4096, &vec))
+		expect_refused(guest_read, AT);
+	else
+		expect_value(AT, 0);
 	expect_value(MOVED, VALUE);
 }
 
