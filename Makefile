@@ -127,6 +127,14 @@ check-mutants: all ## break smp/, module and library on purpose; a test must not
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
 	@tests/check-guest-mutants
 
+.PHONY: check-fuzz
+check-fuzz: CASES ?= 1000000
+check-fuzz: SEED ?= 1
+check-fuzz: KERNEL ?= 6.1
+check-fuzz: guest-tests ## fuzz calls and guest state: CASES=1000000 SEED=1 KERNEL=6.1 CPUS=2
+	@$(MAKE) module-$(KERNEL)
+	@tests/check-fuzz --cases $(CASES) --seed $(SEED) --kernel $(KERNEL) --cpus $(CPUS)
+
 .PHONY: check-tlbsan
 check-tlbsan: all ## drop or misplace EPT flushes on purpose; the emulator's TLB sanitizer must notice
 	@tests/check-guest-mutants --filter '^tlbsan-'

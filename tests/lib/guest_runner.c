@@ -24,26 +24,11 @@
 #include <unistd.h>
 
 #include "emucount.h"
+#include "kernel_reports.h"
 
 #define MAX_ARGS 32
 #define MAX_REASON 160
 #define MAX_SHOWN 60
-
-static const char *const reports[] = {
-	"WARNING:", "BUG:", "kernel BUG at", "Oops:", "general protection fault",
-	"unable to handle", "INFO: task ", "INFO: rcu", "rcu: INFO:", "possible ",
-	"inconsistent lock state", "suspicious RCU usage", "KASAN", "KCSAN",
-	"UBSAN:", "kmemleak:", "lock held when returning", "DEADLOCK",
-	"scheduling while atomic", "sleeping function called", "refcount_t:",
-	"Bad page state", "Bad rss-counter", "list_del corruption",
-	"list_add corruption", "soft lockup", "hard LOCKUP", "Call Trace:",
-	"nobody cared", "dune: BUG",
-};
-/* Reports that are not: a message that holds one of these is passed over. */
-static const char *const harmless[] = {
-	"possible CPU", "Possible clock", "WARNING: Spectre",
-	"dune-test:", "traps: ",
-};
 
 static int kmsg = -1;
 static int found, shown;	/* reports and lines of them, of this case */
@@ -95,19 +80,6 @@ static bool stack_of_oom(const char *line)
 	return true;
 }
 
-static bool is_report(const char *line)
-{
-	if (stack_of_oom(line))
-		return false;
-	for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
-		if (strstr(line, harmless[i]))
-			return false;
-	for (size_t i = 0; i < sizeof(reports) / sizeof(*reports); i++)
-		if (strstr(line, reports[i]))
-			return true;
-	return false;
-}
-
 /*
  * Read what is new in the kernel log. From the first report on, copy it to
  * stdout; first gets the report's first line. The number of reports so far.
@@ -131,7 +103,7 @@ static int check_kernel_log(char *first)
 		text = strchr(record, ';');
 		text = text ? text + 1 : record;
 		text[strcspn(text, "\n")] = '\0';
-		if (is_report(text)) {
+		if (!stack_of_oom(text) && kernel_is_report(text)) {
 			if (!found)
 				snprintf(first, MAX_REASON, "kernel: %.140s", text);
 			found++;
