@@ -34,6 +34,7 @@ class Bochs:
 
 def _inputs():
     return sorted(glob.glob(PATCHES + "/*")) + [os.path.join(VM, "emucount.h"),
+                                                os.path.join(VM, "emuconflict.h"),
                                                 os.path.join(VM, "guest", "hostcall.h")]
 
 
@@ -130,7 +131,7 @@ def _build(progress):
     for path in _inputs():
         if path.endswith(".patch"):
             continue
-        if path.endswith(("/instrument.h", "/emucount.h")) and not _same(path, dune):
+        if path.endswith(("/instrument.h", "/emucount.h", "/emuconflict.h")) and not _same(path, dune):
             # Bochs' makefiles take our hooks for those of the stubs
             os.utime(os.path.join(src, "instrument/stubs/instrument.h"))
         shutil.copy(path, dune)

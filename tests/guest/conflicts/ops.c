@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* The operations: see conflicts.h. */
+#include "test.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "conflicts.h"
+
+#define PAGE 4096ul
+#define MIB (1ul << 20)
+
+static void hypercall(volatile char *place)
+{
+	unsigned long rax = DUNE_HC_NOP;
+
+	asm volatile("vmcall" : "+a"(rax) : : "memory");
+}
+
+static void cpuid(volatile char *place)
+{
+	unsigned int a = 0, b, c = 0, d;
+
+	asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+}
+
+static void sys_getppid(volatile char *place)
+{
+	long rax = SYS_getppid;
+
+	asm volatile("syscall" : "+a"(rax) : : "rcx", "r11", "memory");
+}
+
+static void touch(volatile char *place)
+{
+	*place = 1;
+}
+
+/* Pages that the host has, writable and dirty. */
+static void all_pages(char *area, uint64_t bytes)
+{
+	for (uint64_t i = 0; i < bytes; i += PAGE)
+		area[i] = 1;
+}
+
+static void page_of_each_table(char *area, uint64_t bytes)
+{
+	for (uint64_t i = 0; i < bytes; i += 2 * MIB)
+		area[i] = 1;
+}
+
+const struct op ops[] = {
+	{ "hypercall", hypercall, .counter = DUNE_VCPU_hypercalls },
+	{ "cpuid", cpuid, .counter = DUNE_VCPU_entries },
+	{ "getppid", sys_getppid, .counter = DUNE_VCPU_fast_syscalls },
+	/* The host has the page and the EPT its table. */
+	{ "fault", touch, PAGE, all_pages, .counter = DUNE_VCPU_ept_faults },
+	/* The host has the page, the EPT no table. */
+	{ "table", touch, 2 * MIB, page_of_each_table,
+	  .counter = DUNE_VCPU_ept_faults },
+	/* Nobody has the page: Linux' own fault is part of it. */
+	{ "first_touch", touch, PAGE, .counter = DUNE_VCPU_ept_faults,
+	  .in_linux = true },
+};
+const int nr_ops = sizeof(ops) / sizeof(*ops);
+
+const struct op *op_named(const char *name)
+{
+	for (int i = 0; i < nr_ops; i++)
+		if (!strcmp(ops[i].name, name))
+			return &ops[i];
+	return NULL;
+}
