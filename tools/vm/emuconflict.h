@@ -30,6 +30,7 @@
 					 * their number, buf holds the first ones */
 
 #define EMUCONFLICT_LINE	64
+#define EMUCONFLICT_CALLERS	6
 
 /* Why an operation does not count. */
 #define EMUCONFLICT_INTERRUPT	1	/* taken, or a VM exit for one */
@@ -61,6 +62,8 @@ struct emuconflict_site {
 	unsigned long long va;		/* its linear address; 0: WALK and VMCS */
 	unsigned long long rip;		/* the instruction; WALK, VMCS: that caused it */
 	unsigned long long ops;		/* operations that made it */
+	unsigned long long caller[EMUCONFLICT_CALLERS]; /* call instructions, innermost
+					 * first; 0: entered by other means */
 	unsigned long long object;	/* the module's object there, its address; 0: none */
 	unsigned int offset;		/* of the access in it */
 	unsigned int object_size;

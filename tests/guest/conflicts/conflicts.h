@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dune.h"
 #include "emuconflict.h"
 
 /* ---- ops.c: what a vCPU does ---- */

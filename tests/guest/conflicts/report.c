@@ -72,30 +72,49 @@ static enum owner owner_of(const struct emuconflict_site *s, long nr)
 	return owner;
 }
 
+static void name_of_addr(uint64_t addr, char *text, size_t size)
+{
+	struct symbol s = symbol_of(addr);
+
+	if (*s.name)
+		snprintf(text, size, "%s+%#lx%s", s.name, (long)s.offset,
+			 s.module ? " [dune]" : "");
+	else
+		snprintf(text, size, "%#lx", (long)addr);
+}
+
 static void name_of_code(const struct emuconflict_site *s, char *text, size_t size)
 {
-	struct symbol code = symbol_of(s->rip);
-
 	if (s->mode == EMUCONFLICT_WALK)
 		snprintf(text, size, "the CPU's page walk");
 	else if (s->mode == EMUCONFLICT_VMCS)
 		snprintf(text, size, "the CPU's VMX operation");
-	else if (s->mode != EMUCONFLICT_KERNEL || !*code.name)
+	else if (s->mode != EMUCONFLICT_KERNEL)
 		snprintf(text, size, "%#llx", s->rip);
 	else
-		snprintf(text, size, "%s+%#lx%s", code.name, (long)code.offset,
-			 code.module ? " [dune]" : "");
+		name_of_addr(s->rip, text, size);
+}
+
+/* The innermost call in the module that led to Linux' code; "" if there is none. */
+static void name_of_caller(const struct emuconflict_site *s, char *text, size_t size)
+{
+	*text = 0;
+	if (s->mode != EMUCONFLICT_KERNEL || symbol_of(s->rip).module)
+		return;
+	for (int i = 0; i < EMUCONFLICT_CALLERS && s->caller[i]; i++) {
+		if (!symbol_of(s->caller[i]).module)
+			continue;
+		name_of_addr(s->caller[i], text, size);
+		return;
+	}
 }
 
 static void name_of_data(const struct emuconflict_site *s, char *text, size_t size)
 {
-	struct symbol data = symbol_of(s->va);
-
 	if (s->object)
 		snprintf(text, size, "%s+%#x", s->name, s->offset);
-	else if (s->mode == EMUCONFLICT_KERNEL && *data.name)
-		snprintf(text, size, "%s+%#lx%s", data.name, (long)data.offset,
-			 data.module ? " [dune]" : "");
+	else if (s->mode == EMUCONFLICT_KERNEL)
+		name_of_addr(s->va, text, size);
 	else
 		snprintf(text, size, "%#llx", s->va);
 }
@@ -105,12 +124,14 @@ static void print_line(const struct cell *cell, const struct emuconflict_site *s
 	printf("  %s, %s: physical line %#lx\n", cell->op[0]->name,
 	       cell->op[1]->name, (long)line_of(s) * EMUCONFLICT_LINE);
 	for (long i = 0; i < nr && i < MAX_PRINTED; i++) {
-		char code[128], data[128];
+		char code[128], data[128], caller[128];
 
 		name_of_code(&s[i], code, sizeof(code));
 		name_of_data(&s[i], data, sizeof(data));
-		printf("    CPU %d %-7s %s by %s, in %lld of %ld operations\n",
-		       s[i].cpu, kind_names[s[i].kind], data, code, s[i].ops,
+		name_of_caller(&s[i], caller, sizeof(caller));
+		printf("    CPU %d %-7s %s by %s%s%s, in %lld of %ld operations\n",
+		       s[i].cpu, kind_names[s[i].kind], data, code,
+		       *caller ? " for " : "", caller, s[i].ops,
 		       cell->ops[s[i].cpu]);
 	}
 }
@@ -125,15 +146,16 @@ static void json_line(const struct cell *cell, enum owner owner,
 		json_lines++ ? "," : "", cell->op[0]->name, cell->op[1]->name,
 		owner_names[owner], (long)line_of(s) * EMUCONFLICT_LINE);
 	for (long i = 0; i < nr; i++) {
-		char code[128], data[128];
+		char code[128], data[128], caller[128];
 
 		name_of_code(&s[i], code, sizeof(code));
 		name_of_data(&s[i], data, sizeof(data));
+		name_of_caller(&s[i], caller, sizeof(caller));
 		fprintf(json, "%s\n  {\"cpu\": %d, \"kind\": \"%s\", \"mode\": \"%s\", \"data\": \"%s\", "
-			"\"code\": \"%s\", \"rip\": %lld, \"va\": %lld, \"pa\": %lld, \"bytes\": %d, "
+			"\"code\": \"%s\", \"caller\": \"%s\", \"rip\": %lld, \"va\": %lld, \"pa\": %lld, \"bytes\": %d, "
 			"\"operations\": %lld, \"object\": %lld, \"object_bytes\": %d}",
 			i ? "," : "", s[i].cpu, kind_names[s[i].kind], mode_names[s[i].mode],
-			data, code, s[i].rip, s[i].va, s[i].pa, s[i].len,
+			data, code, caller, s[i].rip, s[i].va, s[i].pa, s[i].len,
 			s[i].ops, s[i].object, s[i].object_size);
 	}
 	fprintf(json, "]}");

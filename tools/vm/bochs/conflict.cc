@@ -15,6 +15,7 @@
 #include <vector>
 
 #define STACK_SHIFT 14          // kernel stacks are 16 KiB, aligned
+#define MAX_CALLS   64          // nested, whose callers are known
 
 typedef struct emuconflict_site site;
 
@@ -38,6 +39,8 @@ struct operation {
   bool active;
   unsigned disturbed;           // EMUCONFLICT_INTERRUPT...
   Bit64u stack;                 // the kernel stack it runs on; 0: none yet
+  Bit64u call[MAX_CALLS];       // call instructions that have not returned
+  unsigned depth;
   site_map accesses;
 };
 
@@ -89,6 +92,8 @@ static void note(BX_CPU_C *cpu, Bit64u va, Bit64u pa, unsigned len, unsigned kin
   s.kind = kind;
   s.mode = mode;
   s.len = len;
+  for (unsigned i = 0; i < EMUCONFLICT_CALLERS && i < op->depth && op->depth <= MAX_CALLS; i++)
+    s.caller[i] = op->call[op->depth - 1 - i];
   if (kind == EMUCONFLICT_RMW && mode != EMUCONFLICT_WALK && is_locked(cpu, s.rip))
     s.kind = EMUCONFLICT_LOCKED;
   emu_object_find(&s);
@@ -134,6 +139,27 @@ void emu_conflict_disturb(unsigned id, unsigned why)
   operations[id].disturbed |= why;
 }
 
+void emu_conflict_branch(unsigned id, unsigned what, Bit64u rip)
+{
+  struct operation *op = &operations[id];
+
+  switch (what) {
+    case BX_INSTR_IS_CALL: case BX_INSTR_IS_CALL_INDIRECT:
+      if (op->depth < MAX_CALLS) op->call[op->depth] = rip;
+      op->depth++;
+      break;
+    case BX_INSTR_IS_RET:
+      if (op->depth) op->depth--;
+      break;
+  }
+}
+
+// Into the guest or out of it: nobody there was called by code here.
+void emu_conflict_world_switch(unsigned id)
+{
+  operations[id].depth = 0;
+}
+
 // ---- operations -------------------------------------------------------------
 
 static void begin(unsigned id)
@@ -144,6 +170,7 @@ static void begin(unsigned id)
   op->active = true;
   op->disturbed = 0;
   op->stack = 0;
+  op->depth = 0;
   op->accesses.clear();
 }
 

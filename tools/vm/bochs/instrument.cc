@@ -41,9 +41,16 @@ void emu_tlb_cntrl(unsigned cpu, unsigned what)
 void emu_vmexit(unsigned cpu, Bit32u reason)
 {
   EMU_COUNT(cpu, VMEXIT);
+  emu_conflict_world_switch(cpu);
   reason &= 0xffff;
   if (reason < EMU_NR_EXITS) emu_counts[cpu][EMU_EXIT(reason)]++;
   if (reason == VMX_VMEXIT_EXTERNAL_INTERRUPT) emu_conflict_disturb(cpu, EMUCONFLICT_INTERRUPT);
+}
+
+void emu_vmentry(BX_CPU_C *cpu)
+{
+  emu_conflict_world_switch(cpu->bx_cpuid);
+  emu_tlbsan_entry(cpu);
 }
 
 static Bit64u read_counter(unsigned self, Bit32u ecx)

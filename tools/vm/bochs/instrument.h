@@ -22,6 +22,7 @@ extern Bit64u emu_counts[EMUCOUNT_MAX_CPUS][EMU_NR];
 void emu_initialize(unsigned cpu);
 void emu_tlb_cntrl(unsigned cpu, unsigned what);
 void emu_vmexit(unsigned cpu, Bit32u reason);
+void emu_vmentry(BX_CPU_C *cpu);
 bool emu_rdpmc(BX_CPU_C *cpu);
 void emu_cpuid(unsigned cpu, Bit32u leaf, struct cpuid_function_t *out);
 bool emu_console(unsigned port, Bit8u byte);
@@ -50,6 +51,8 @@ extern unsigned emu_conflict_active;
 void emu_conflict_lin(unsigned cpu, Bit64u va, Bit64u pa, unsigned len, unsigned rw);
 void emu_conflict_phy(unsigned cpu, Bit64u pa, unsigned len, unsigned rw, unsigned why);
 void emu_conflict_disturb(unsigned cpu, unsigned why);
+void emu_conflict_branch(unsigned cpu, unsigned what, Bit64u rip);
+void emu_conflict_world_switch(unsigned cpu);
 Bit64s emu_conflict_call(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
 // conflict_objects.cc
 void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
@@ -76,7 +79,8 @@ void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_DEBUG_CMD(cmd)
 #define BX_INSTR_CNEAR_BRANCH_TAKEN(cpu_id, branch_eip, new_eip)
 #define BX_INSTR_CNEAR_BRANCH_NOT_TAKEN(cpu_id, branch_eip)
-#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip)
+#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip) \
+	if (EMU_CONFLICT_ON()) emu_conflict_branch(cpu_id, what, branch_eip)
 #define BX_INSTR_FAR_BRANCH(cpu_id, what, prev_cs, prev_eip, new_cs, new_eip)
 #define BX_INSTR_OPCODE(cpu_id, i, opcode, len, is32, is64)
 #define BX_INSTR_EXCEPTION(cpu_id, vector, error_code) EMU_COUNT(cpu_id, EXCEPTION)
@@ -104,7 +108,7 @@ void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_RDPMC(cpu)              emu_rdpmc(cpu)
 #define BX_INSTR_CPUID(cpu_id, leaf, out) emu_cpuid(cpu_id, leaf, out)
 #define BX_INSTR_CONSOLE(port, byte)     emu_console(port, byte)
-#define BX_INSTR_VMENTRY(cpu)            emu_tlbsan_entry(cpu)
+#define BX_INSTR_VMENTRY(cpu)            emu_vmentry(cpu)
 #define BX_INSTR_INVEPT_DONE(cpu_id, type, eptp) emu_tlbsan_invept(cpu_id, type, eptp)
 #define BX_INSTR_EPT_WALK(cpu_id, eptp, gpa, entry, leaf) \
 	emu_tlbsan_walk(cpu_id, eptp, gpa, entry, leaf)
