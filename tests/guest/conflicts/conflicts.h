@@ -21,6 +21,8 @@ struct op {
 	const char *name;
 	/* One operation, in Dune mode; place: a page that is its alone. */
 	void (*run)(volatile char *place);
+	/* What undoes it, not looked at; NULL: nothing. */
+	void (*after)(void);
 	/* Bytes between the places; 0: it needs none. */
 	uint64_t step;
 	/* What has to be there before; NULL: nothing. In plain mode. */
@@ -28,6 +30,7 @@ struct op {
 	/* A counter of the vCPU that it raises by one at least. */
 	enum dune_vcpu_counter counter;
 	bool in_linux;		/* Linux' own code is part of it, and shares */
+	bool of_vm;		/* changes what all vCPUs have; not twice at once */
 };
 
 extern const struct op ops[];

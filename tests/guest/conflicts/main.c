@@ -80,8 +80,11 @@ static void one_side(int index, void *arg)
 	uint64_t before;
 
 	pin_to(index);
-	for (int i = 0; i < WARM_UP; i++, place += op->step)
+	for (int i = 0; i < WARM_UP; i++, place += op->step) {
 		op->run(place);
+		if (op->after)
+			op->after();
+	}
 	before = vcpu_stat(op->counter);
 	meet(2);
 	while (side->kept < opt.rounds && side->tried < max_tries()) {
@@ -90,6 +93,8 @@ static void one_side(int index, void *arg)
 		emuconflict_begin();
 		op->run(place);
 		why = emuconflict_end();
+		if (op->after)
+			op->after();
 		place += op->step;
 		side->tried++;
 		side->kept += !why;

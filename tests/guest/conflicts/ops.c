@@ -3,7 +3,9 @@
 #include "test.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "conflicts.h"
 
@@ -31,6 +33,12 @@ static void sys_getppid(volatile char *place)
 	asm volatile("syscall" : "+a"(rax) : : "rcx", "r11", "memory");
 }
 
+/* None of those that the module makes itself: the thread makes it natively. */
+static void sys_ioctl(volatile char *place)
+{
+	ioctl(-1, 0);
+}
+
 static void touch(volatile char *place)
 {
 	*place = 1;
@@ -49,18 +57,39 @@ static void page_of_each_table(char *area, uint64_t bytes)
 		area[i] = 1;
 }
 
+/* What a new thread does to the others. */
+static __thread int new_fd;
+
+static void new_vcpu(volatile char *place)
+{
+	struct dune_create_vcpu req = { .flags = 0 };
+
+	new_fd = ioctl(dune_vm_fd(), DUNE_CREATE_VCPU, &req);
+}
+
+static void close_vcpu(void)
+{
+	if (new_fd < 0)
+		FAIL("DUNE_CREATE_VCPU: %d", errno);
+	close(new_fd);
+}
+
 const struct op ops[] = {
 	{ "hypercall", hypercall, .counter = DUNE_VCPU_hypercalls },
 	{ "cpuid", cpuid, .counter = DUNE_VCPU_entries },
 	{ "getppid", sys_getppid, .counter = DUNE_VCPU_fast_syscalls },
+	{ "reissue", sys_ioctl, .counter = DUNE_VCPU_syscalls },
 	/* The host has the page and the EPT its table. */
-	{ "fault", touch, PAGE, all_pages, .counter = DUNE_VCPU_ept_faults },
+	{ "fault", touch, .step = PAGE, .populate = all_pages,
+	  .counter = DUNE_VCPU_ept_faults },
 	/* The host has the page, the EPT no table. */
-	{ "table", touch, 2 * MIB, page_of_each_table,
+	{ "table", touch, .step = 2 * MIB, .populate = page_of_each_table,
 	  .counter = DUNE_VCPU_ept_faults },
 	/* Nobody has the page: Linux' own fault is part of it. */
-	{ "first_touch", touch, PAGE, .counter = DUNE_VCPU_ept_faults,
+	{ "first_touch", touch, .step = PAGE, .counter = DUNE_VCPU_ept_faults,
 	  .in_linux = true },
+	{ "new_vcpu", new_vcpu, .after = close_vcpu, .counter = DUNE_VCPU_syscalls,
+	  .in_linux = true, .of_vm = true },
 };
 const int nr_ops = sizeof(ops) / sizeof(*ops);
 

@@ -163,9 +163,10 @@ static void json_line(const struct cell *cell, enum owner owner,
 
 bool is_forbidden(const struct cell *cell, enum owner owner)
 {
-	return owner == OWNER_MODULE ||
-	       (owner == OWNER_READ && !cell->op[0]->in_linux &&
-		!cell->op[1]->in_linux);
+	const struct op *a = cell->op[0], *b = cell->op[1];
+
+	return (owner == OWNER_MODULE && !(a->of_vm && b->of_vm)) ||
+	       (owner == OWNER_READ && !a->in_linux && !b->in_linux);
 }
 
 void report_cell(struct cell *cell)

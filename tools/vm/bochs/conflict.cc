@@ -15,6 +15,9 @@
 #include <vector>
 
 #define STACK_SHIFT 14          // kernel stacks are 16 KiB, aligned
+// Linux' way in and out of user mode uses the CPU's own entry stack for a moment.
+#define ENTRY_AREA  BX_CONST64(0xfffffe0000000000)
+#define ENTRY_AREA_BITS 39
 #define MAX_CALLS   64          // nested, whose callers are known
 
 typedef struct emuconflict_site site;
@@ -112,6 +115,16 @@ static void note_lines(BX_CPU_C *cpu, Bit64u va, Bit64u pa, unsigned len, unsign
   }
 }
 
+// A thread switch without an interrupt shows as another stack.
+static void check_stack(struct operation *op, Bit64u rsp)
+{
+  Bit64u stack = (rsp - 1) >> STACK_SHIFT;      // an empty one ends where it points
+
+  if (!(rsp >> 63) || rsp >> ENTRY_AREA_BITS == ENTRY_AREA >> ENTRY_AREA_BITS) return;
+  if (!op->stack) op->stack = stack;
+  if (op->stack != stack) op->disturbed |= EMUCONFLICT_SWITCH;
+}
+
 void emu_conflict_lin(unsigned id, Bit64u va, Bit64u pa, unsigned len, unsigned rw)
 {
   struct operation *op = &operations[id];
@@ -120,9 +133,7 @@ void emu_conflict_lin(unsigned id, Bit64u va, Bit64u pa, unsigned len, unsigned 
   if (!op->active) return;
   unsigned mode = mode_of(cpu);
   if (mode == EMUCONFLICT_KERNEL) {
-    Bit64u stack = cpu->gen_reg[BX_64BIT_REG_RSP].rrx >> STACK_SHIFT;
-    if (!op->stack) op->stack = stack;
-    if (op->stack != stack) op->disturbed |= EMUCONFLICT_SWITCH;
+    check_stack(op, cpu->gen_reg[BX_64BIT_REG_RSP].rrx);
   }
   note_lines(cpu, va, pa, len, kind_of(rw), mode);
 }
