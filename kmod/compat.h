@@ -7,6 +7,7 @@
 #define KMOD_COMPAT_H
 
 #include <linux/context_tracking.h>
+#include <linux/kconfig.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/syscore_ops.h>
@@ -60,6 +61,19 @@ static inline void vm_flags_clear(struct vm_area_struct *vma,
 #define syscore_add register_syscore_ops
 #define syscore_remove unregister_syscore_ops
 #endif
+
+/* Builds that check what would cost too much otherwise. */
+#define DUNE_CHECKED	IS_ENABLED(CONFIG_PROVE_LOCKING)
+
+/* Any context; another thread may be giving the mm its first LDT. */
+static inline bool mm_has_ldt(const struct mm_struct *mm)
+{
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	return READ_ONCE(mm->context.ldt);
+#else
+	return false;
+#endif
+}
 
 /*
  * Time in the guest counts as the thread's user time, and RCU may take it as

@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "guest_time.h"
 #include "quantum.h"
+#include "residency.h"
 #include "vcpu.h"
 
 /* irqs off, preemption off: from the last check to the end of the exit. */
@@ -22,6 +23,7 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 {
 	struct dune_vm *vm = vcpu->vm;
 	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
+	enum sd_end end;
 	u64 gen, begin;
 
 	/* The guest's FPU state is the thread's. */
@@ -34,11 +36,14 @@ static void run_guest(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 		vcpu_count(vcpu, DUNE_VCPU_invept);
 	}
 	sd_entered(sd);
+	residency_enter(&vcpu->vmx);
 	guest_time_begin();
 	begin = guest_tsc_begin();
 	vcpu_run_inner(vcpu, exit);
 	guest_tsc_end(vcpu, begin);
-	if (sd_exit(sd) == SD_END_KICKED)
+	end = sd_exit(sd);
+	residency_leave(&vcpu->vmx, end);
+	if (end == SD_END_KICKED)
 		vcpu_count(vcpu, DUNE_VCPU_kicked);
 	if (exit->kind == VMX_EXIT_INTERRUPT) {
 		/* The host interrupt that ended the run is taken here. */

@@ -16,8 +16,9 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 	if (vcpu->retired)
 		return;
 	vcpu->retired = true;
-	residency_clear(&vcpu->vmx);
-	vmx_vcpu_destroy(&vcpu->vmx);
+	/* Refused after a bug only: what may be in use is not freed. */
+	if (residency_retire(&vcpu->vmx) == RESIDENCY_DONE)
+		vmx_vcpu_destroy(&vcpu->vmx);
 	pt_cache_drain(&vcpu->tables);
 	atomic_dec(&vm->nr_vcpus);
 	vm_count_live(vm, DUNE_VM_vcpus, -1);

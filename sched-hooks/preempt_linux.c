@@ -6,41 +6,62 @@
  */
 #include <linux/preempt.h>
 #include <linux/sched.h>
-#include <asm/desc.h>
 
 #include "residency.h"
 #include "trace.h"
 #include "vcpu.h"
 
 /* Preemption off, irqs on. */
-static void load_here(struct dune_vcpu *vcpu)
+static noinline void load_slow(struct dune_vcpu *vcpu)
 {
 	int from = vcpu->vmx.last_cpu;
 	enum residency_change change = residency_load(&vcpu->vmx);
+	enum vpid_use use;
 
-	store_ldt(vcpu->vmx.host_ldt);
-	if (change == RESIDENCY_SAME || change == RESIDENCY_NONE)
+	if (change == RESIDENCY_NONE)
 		return;
-	if (!vcpu->initialised) {
-		vmx_vmcs_init(&vcpu->vmx);
-		vcpu->initialised = true;
+	if (change != RESIDENCY_SAME) {
+		if (!vcpu->initialised) {
+			vmx_vmcs_init(&vcpu->vmx);
+			vcpu->initialised = true;
+		}
+		vmx_host_state_load(&vcpu->vmx);
+		if (change == RESIDENCY_MOVED) {
+			vcpu_count(vcpu, DUNE_VCPU_migrated);
+			trace_dune_migrate(from, vcpu->vmx.last_cpu);
+		}
 	}
-	vmx_host_state_load(&vcpu->vmx);
-	/*
-	 * Here may be translations from an earlier stay, or from an earlier
-	 * owner of the VPID.
-	 */
-	vmx_flush_vpid(vcpu->vmx.vpid);
-	vcpu_count(vcpu, DUNE_VCPU_invvpid);
-	if (change == RESIDENCY_MOVED) {
-		vcpu_count(vcpu, DUNE_VCPU_migrated);
-		trace_dune_migrate(from, vcpu->vmx.last_cpu);
-	}
+	use = vmx_vpid_load(&vcpu->vmx);
+	if (use != VPID_KEPT)
+		vcpu_count(vcpu, DUNE_VCPU_vpids);
+	if (use == VPID_TAKEN_FLUSH)
+		vcpu_count(vcpu, DUNE_VCPU_invvpid);
+}
+
+/* The same. Where it was it still is, mostly. */
+static inline void load_here(struct dune_vcpu *vcpu)
+{
+	if (unlikely(!vmx_vmcs_is_ready(&vcpu->vmx)))
+		load_slow(vcpu);
+}
+
+/*
+ * What this CPU's user mode may not see. An exit made it so: nothing to do
+ * when there was none since, as when the thread blocks twice in one call.
+ */
+static inline void restore_host(struct dune_vcpu *vcpu)
+{
+	if (vcpu->vmx.host_stale)
+		vmx_host_state_restore(&vcpu->vmx);
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
 {
-	load_here(container_of(notifier, struct dune_vcpu, preempt));
+	struct dune_vcpu *vcpu;
+
+	vcpu = container_of(notifier, struct dune_vcpu, preempt);
+	residency_check(&vcpu->vmx, RESIDENCY_EV_SCHED_IN);
+	load_here(vcpu);
 }
 
 /* Run queue lock held, irqs off. */
@@ -50,8 +71,9 @@ static void sched_out(struct preempt_notifier *notifier,
 	struct dune_vcpu *vcpu;
 
 	vcpu = container_of(notifier, struct dune_vcpu, preempt);
+	residency_check(&vcpu->vmx, RESIDENCY_EV_SCHED_OUT);
 	vcpu_count(vcpu, DUNE_VCPU_preempted);
-	vmx_host_state_restore(&vcpu->vmx);
+	restore_host(vcpu);
 }
 
 static struct preempt_ops preempt_ops = {
@@ -76,6 +98,6 @@ void vcpu_put(struct dune_vcpu *vcpu)
 {
 	preempt_disable();
 	preempt_notifier_unregister(&vcpu->preempt);
-	vmx_host_state_restore(&vcpu->vmx);
+	restore_host(vcpu);
 	preempt_enable();
 }

@@ -12,8 +12,10 @@
 static DEFINE_PER_CPU(struct list_head, loaded_vmcss);
 
 /* irqs off, on the CPU where v is loaded. */
-static void clear_here(struct vmx_vcpu *v)
+static void clear_here(struct vmx_vcpu *v, enum residency_event event)
 {
+	if (residency_step(&v->state, event) == RESIDENCY_REFUSED)
+		return;
 	vmx_vmcs_clear(v);
 	list_del_init(&v->loaded);
 	/*
@@ -31,17 +33,26 @@ static void clear_ipi(void *arg)
 
 	/* The CPU may have cleared all it had since the sender looked. */
 	if (READ_ONCE(v->cpu) == raw_smp_processor_id())
-		clear_here(v);
+		clear_here(v, RESIDENCY_EV_CLEAR);
 }
 
-void residency_clear(struct vmx_vcpu *v)
+/* Its CPU clears it; nothing to do when that has done so by itself. */
+static void clear_anywhere(struct vmx_vcpu *v)
 {
 	int cpu = READ_ONCE(v->cpu);
 
 	if (cpu == VMX_NO_CPU)
 		return;
+	if (residency_step(&v->state, RESIDENCY_EV_MIGRATE) == RESIDENCY_REFUSED)
+		return;
 	/* Fails only for a CPU that went offline, which cleared it. */
 	smp_call_function_single(cpu, clear_ipi, v, 1);
+}
+
+enum residency_verdict residency_retire(struct vmx_vcpu *v)
+{
+	clear_anywhere(v);
+	return residency_step(&v->state, RESIDENCY_EV_RETIRE);
 }
 
 enum residency_change residency_load(struct vmx_vcpu *v)
@@ -57,11 +68,15 @@ enum residency_change residency_load(struct vmx_vcpu *v)
 		return RESIDENCY_SAME;
 	}
 	change = v->last_cpu == VMX_NO_CPU ? RESIDENCY_FIRST : RESIDENCY_MOVED;
-	residency_clear(v);
+	clear_anywhere(v);
 
 	local_irq_save(flags);
 	/* [RES-2] See [RES-1]. */
 	smp_rmb();
+	if (residency_step(&v->state, RESIDENCY_EV_LOAD) == RESIDENCY_REFUSED) {
+		local_irq_restore(flags);
+		return RESIDENCY_NONE;
+	}
 	if (change == RESIDENCY_FIRST)
 		vmx_vmcs_clear(v);	/* a VMCS begins with VMCLEAR */
 	list_add(&v->loaded, this_cpu_ptr(&loaded_vmcss));
@@ -77,7 +92,7 @@ void residency_clear_cpu(void)
 	struct vmx_vcpu *v, *next;
 
 	list_for_each_entry_safe(v, next, this_cpu_ptr(&loaded_vmcss), loaded)
-		clear_here(v);
+		clear_here(v, RESIDENCY_EV_CPU_OFFLINE);
 }
 
 /*

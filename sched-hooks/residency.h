@@ -10,10 +10,16 @@
  *     cpu = VMX_NO_CPU                     read cpu
  *                                          read fence             [RES-2]
  *                                          list_add, VMPTRLD
+ *
+ * States and legal transitions are in state.h, why it is so in
+ * docs/residency.md.
  */
 #ifndef SCHED_HOOKS_RESIDENCY_H
 #define SCHED_HOOKS_RESIDENCY_H
 
+#include "compat.h"
+#include "shootdown.h"
+#include "state.h"
 #include "vmx.h"
 
 enum residency_change {
@@ -30,8 +36,11 @@ enum residency_change {
  */
 enum residency_change residency_load(struct vmx_vcpu *v);
 
-/* Clear v wherever it is. Process context; its owner does not run it. */
-void residency_clear(struct vmx_vcpu *v);
+/*
+ * Clear v wherever it is and never load it again. Process context; its owner
+ * does not run it. Refused: it is in use, and may not be freed.
+ */
+enum residency_verdict residency_retire(struct vmx_vcpu *v);
 
 /* Clear everything active on this CPU; irqs off or hotplug context. */
 void residency_clear_cpu(void);
@@ -40,5 +49,28 @@ void residency_clear_cpu(void);
 void residency_emergency_clear_cpu(void);
 
 void residency_setup(void);
+
+/* For events that store nothing in a release build. */
+static inline void residency_check(struct vmx_vcpu *v, enum residency_event event)
+{
+	if (DUNE_CHECKED)
+		residency_step(&v->state, event);
+}
+
+/* Around a run, irqs off; v is loaded here. */
+static inline void residency_enter(struct vmx_vcpu *v)
+{
+	v->host_stale = true;
+	if (DUNE_CHECKED && v->cpu != raw_smp_processor_id())
+		plat_warn_once("residency: entry on another CPU");
+	residency_check(v, RESIDENCY_EV_ENTER);
+}
+
+static inline void residency_leave(struct vmx_vcpu *v, enum sd_end end)
+{
+	if (end == SD_END_KICKED)
+		residency_check(v, RESIDENCY_EV_KICK);
+	residency_check(v, RESIDENCY_EV_EXIT);
+}
 
 #endif /* SCHED_HOOKS_RESIDENCY_H */

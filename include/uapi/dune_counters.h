@@ -31,14 +31,15 @@
 	X(preempted,	"times the thread was scheduled out with its vCPU loaded")\
 	X(migrated,	"times the VMCS moved to another CPU")			\
 	X(invept,	"INVEPT executed before an entry of this vCPU")		\
-	X(invvpid,	"INVVPID executed for this vCPU")			\
+	X(invvpid,	"INVVPID of all VPIDs: this CPU had given out its last")	\
 	X(kicked,	"times a flusher kicked this vCPU out of the guest")		\
 	X(ept_contended,"EPT table locks that another thread held")		\
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
 	X(ept_conflicts,"EPT faults that had to remove something else first")	\
 	X(fast_syscalls,"of the system calls, made inside the kernel")		\
 	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")	\
-	X(quanta,	"quanta of guest time that ran out")
+	X(quanta,	"quanta of guest time that ran out")			\
+	X(vpids,	"VPIDs taken: at the first load, at each move, after an invvpid")
 
 /*
  * The first two are live; the others are brought up to date by

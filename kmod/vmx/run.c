@@ -103,9 +103,25 @@ static void sync_host_debugctl(struct vmx_vcpu *v)
 	v->debugctl_stale = false;
 }
 
+/*
+ * What the exit unloads. 0 after an exit that nothing was restored after: the
+ * one noted before is it still. 0 as well when the mm has just got its first
+ * LDT and Linux' interrupt is on its way here: that one loads it then.
+ */
+static void note_host_ldt(struct vmx_vcpu *v)
+{
+	u16 ldt;
+
+	store_ldt(ldt);
+	if (ldt)
+		v->host_ldt = ldt;
+}
+
 void vmx_run_begin(struct vmx_vcpu *v)
 {
 	lockdep_assert_irqs_disabled();
+	if (unlikely(mm_has_ldt(current->mm)))
+		note_host_ldt(v);
 	guest_context_note(&v->rcu_noted);
 	sync_host_crs(v);
 	sync_host_debugctl(v);

@@ -6,7 +6,6 @@
  * CR3, CR4) is in run.c.
  */
 #include <linux/gfp.h>
-#include <linux/idr.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -21,14 +20,12 @@
 #include <asm/vmx.h>
 
 #include "caps.h"
+#include "compat.h"
 #include "insn.h"
 #include "plat.h"
 #include "vmx.h"
 #include "vmx_internal.h"
 
-#define VPID_MAX	0xffff
-
-static DEFINE_IDA(vpids);
 static unsigned long *msr_bitmap;	/* one for all: default deny */
 
 /* Access rights words ("Guest Register State" in the SDM). */
@@ -85,7 +82,6 @@ void vmx_teardown(void)
 {
 	plat_note_gone(msr_bitmap);
 	free_page((unsigned long)msr_bitmap);
-	ida_destroy(&vpids);
 }
 
 u32 vmx_api_caps(void)
@@ -99,8 +95,6 @@ u32 vmx_api_caps(void)
 
 int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
 {
-	int vpid;
-
 	memset(v, 0, sizeof(*v));
 	v->cpu = VMX_NO_CPU;
 	v->last_cpu = VMX_NO_CPU;
@@ -113,22 +107,11 @@ int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
 	*(u32 *)v->vmcs = vmx_caps.revision;
 	v->eptp = ept_root_pa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
 		  (vmx_caps.ept_ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
-
-	/* Without one every transition flushes: slower, never wrong. */
-	if (vmx_caps.vpid) {
-		vpid = ida_alloc_range(&vpids, 1, VPID_MAX, GFP_KERNEL);
-		v->vpid = vpid > 0 ? vpid : 0;
-	}
 	return 0;
 }
 
 void vmx_vcpu_destroy(struct vmx_vcpu *v)
 {
-	if (WARN_ON(v->cpu != VMX_NO_CPU))
-		return;
-	if (v->vpid)
-		ida_free(&vpids, v->vpid);
-	v->vpid = 0;
 	plat_note_gone(v->vmcs);
 	free_page((unsigned long)v->vmcs);
 	v->vmcs = NULL;
@@ -136,13 +119,9 @@ void vmx_vcpu_destroy(struct vmx_vcpu *v)
 
 static void write_controls(struct vmx_vcpu *v)
 {
-	u32 proc2 = vmx_caps.proc2;
-
-	if (!v->vpid)
-		proc2 &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx_caps.proc);
-	vmcs_write(SECONDARY_VM_EXEC_CONTROL, proc2);
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, vmx_caps.proc2);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, vmx_caps.entry);
 	/* #DB and #AC: a guest could loop delivering them for ever. */
@@ -157,9 +136,7 @@ static void write_controls(struct vmx_vcpu *v)
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmcs_write(MSR_BITMAP, __pa(msr_bitmap));
 	vmcs_write(EPT_POINTER, v->eptp);
-	if (v->vpid)
-		vmcs_write(VIRTUAL_PROCESSOR_ID, v->vpid);
-	if (proc2 & SECONDARY_EXEC_ENCLS_EXITING)
+	if (vmx_caps.proc2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmcs_write(ENCLS_EXITING_BITMAP, ~0ull);
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
 }
@@ -243,25 +220,37 @@ void vmx_vmcs_init(struct vmx_vcpu *v)
 
 void vmx_host_state_load(struct vmx_vcpu *v)
 {
-	int cpu = smp_processor_id();
-	u64 msr;
+	const struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
 
-	vmcs_write(HOST_TR_BASE,
-		   (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
-	vmcs_write(HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
-	rdmsrl(MSR_IA32_SYSENTER_ESP, msr);
-	vmcs_write(HOST_IA32_SYSENTER_ESP, msr);
-	rdmsrl(MSR_GS_BASE, msr);
-	vmcs_write(HOST_GS_BASE, msr);
+	vmcs_write(HOST_TR_BASE, c->tr_base);
+	vmcs_write(HOST_GDTR_BASE, c->gdt.address);
+	vmcs_write(HOST_IA32_SYSENTER_ESP, c->sysenter_esp);
+	vmcs_write(HOST_GS_BASE, c->gs_base);
 }
 
-/* VM exits leave huge GDT/TSS limits and no LDT: right again before others. */
+/* Apart: its frame would cost every call. */
+static noinline void reload_tr(void)
+{
+	invalidate_tss_limit();
+}
+
+/*
+ * A VM exit leaves the GDT's limit at 64 KiB, the TSS without its I/O bitmap,
+ * and no LDT. Behind the GDT lie stacks that hold user registers: with that
+ * limit user mode could make a descriptor of its own there.
+ */
 void vmx_host_state_restore(struct vmx_vcpu *v)
 {
-	if (v->host_ldt)
-		asm volatile("lldt %0" : : "m" (v->host_ldt));
-	invalidate_tss_limit();
-	load_fixmap_gdt(raw_smp_processor_id());
+	v->host_stale = false;
+	native_load_gdt(&this_cpu_ptr(&vmx_cpu)->gdt);
+	if (unlikely(test_thread_flag(TIF_IO_BITMAP)))
+		reload_tr();
+	else
+		this_cpu_write(__tss_limit_invalid, true);
+	if (unlikely(v->host_ldt)) {
+		asm volatile("lldt %w0" : : "r" ((u32)v->host_ldt));
+		v->host_ldt = 0;
+	}
 }
 
 void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s)

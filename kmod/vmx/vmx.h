@@ -11,8 +11,12 @@
 #define KMOD_VMX_VMX_H
 
 #include <linux/list.h>
+#include <linux/percpu-defs.h>
 #include <linux/types.h>
+#include <asm/desc_defs.h>
 #include <uapi/dune.h>
+
+#include "vpid.h"
 
 #define VMX_NO_CPU	(-1)
 
@@ -31,13 +35,26 @@ struct vmx_vcpu {
 	u64 eptp;
 	u64 host_cr3, host_cr4;	/* what the VMCS holds */
 	u64 host_fs_base;
+	struct vpid_tag vpid;	/* without VPIDs every transition flushes */
 	u32 quantum_ticks;	/* of the preemption timer */
-	u16 vpid;		/* 0: none, every transition flushes */
-	u16 host_ldt;
+	bool host_stale;	/* since the last vmx_host_state_restore() */
+	u16 host_ldt;		/* for that; 0: none */
+	u32 state;		/* enum residency_state; see sched-hooks */
 	int cpu;		/* loaded on, or VMX_NO_CPU; see sched-hooks */
 	int last_cpu;		/* loaded on last; VMX_NO_CPU: never */
 	struct list_head loaded;/* on that CPU's list; its owner only */
 };
+
+/* Of each CPU; its own, preemption off. */
+struct vmx_cpu {
+	struct vmx_vcpu *current_vmcs;
+	struct vpid_pool vpids;		/* generation 0: the CPU has none */
+	void *vmxon_region;
+	/* Host state of this CPU for every VMCS; constant since VMXON. */
+	u64 tr_base, sysenter_esp, gs_base;
+	struct desc_ptr gdt;
+};
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpu);
 
 /* Kinds of exits, neutral. The order indexes the handler table in exits.c. */
 enum vmx_exit_kind {
@@ -106,11 +123,19 @@ int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa);
 void vmx_vcpu_destroy(struct vmx_vcpu *v);
 
 /* For sched-hooks only; preemption off. */
+/* Current on this CPU, and its VPID its own: vmx_vpid_load() would keep it. */
+static inline bool vmx_vmcs_is_ready(const struct vmx_vcpu *v)
+{
+	return this_cpu_read(vmx_cpu.current_vmcs) == v &&
+	       this_cpu_read(vmx_cpu.vpids.generation) == v->vpid.generation;
+}
 void vmx_vmcs_load(struct vmx_vcpu *v);
 void vmx_vmcs_clear(struct vmx_vcpu *v);
 void vmx_vmcs_init(struct vmx_vcpu *v);
 void vmx_host_state_load(struct vmx_vcpu *v);	/* the CPU changed */
-void vmx_host_state_restore(struct vmx_vcpu *v);/* leaving this CPU to others */
+enum vpid_use vmx_vpid_load(struct vmx_vcpu *v);	/* after a load */
+/* Leaving this CPU to user mode or others after a run. */
+void vmx_host_state_restore(struct vmx_vcpu *v);
 
 void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s);
 void vmx_set_regs(struct vmx_vcpu *v, const struct dune_regs *r);
@@ -156,6 +181,5 @@ void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
 
 /* This CPU's cached translations; preemption off. */
 void vmx_flush_ept(u64 eptp);
-void vmx_flush_vpid(u16 vpid);
 
 #endif /* KMOD_VMX_VMX_H */
