@@ -75,6 +75,12 @@ static void close_vcpu(void)
 }
 
 const struct op ops[] = {
+	/*
+	 * First: the other side's vCPU is the younger one then, the neighbour
+	 * in lists.
+	 */
+	{ "new_vcpu", new_vcpu, .after = close_vcpu, .counter = DUNE_VCPU_syscalls,
+	  .in_linux = true, .of_vm = true },
 	{ "hypercall", hypercall, .counter = DUNE_VCPU_hypercalls },
 	{ "cpuid", cpuid, .counter = DUNE_VCPU_entries },
 	{ "getppid", sys_getppid, .counter = DUNE_VCPU_fast_syscalls },
@@ -88,8 +94,6 @@ const struct op ops[] = {
 	/* Nobody has the page: Linux' own fault is part of it. */
 	{ "first_touch", touch, .step = PAGE, .counter = DUNE_VCPU_ept_faults,
 	  .in_linux = true },
-	{ "new_vcpu", new_vcpu, .after = close_vcpu, .counter = DUNE_VCPU_syscalls,
-	  .in_linux = true, .of_vm = true },
 };
 const int nr_ops = sizeof(ops) / sizeof(*ops);
 

@@ -136,15 +136,24 @@ static void print_line(const struct cell *cell, const struct emuconflict_site *s
 	}
 }
 
+bool is_forbidden(const struct cell *cell, enum owner owner)
+{
+	const struct op *a = cell->op[0], *b = cell->op[1];
+
+	return (owner == OWNER_MODULE && !(a->of_vm && b->of_vm)) ||
+	       (owner == OWNER_READ && !a->in_linux && !b->in_linux);
+}
+
 /* Names are identifiers: nothing to escape. */
 static void json_line(const struct cell *cell, enum owner owner,
 		      const struct emuconflict_site *s, long nr)
 {
 	if (!json || cell->control)
 		return;
-	fprintf(json, "%s\n{\"cell\": [\"%s\", \"%s\"], \"owner\": \"%s\", \"pa\": %ld, \"accesses\": [",
+	fprintf(json, "%s\n{\"cell\": [\"%s\", \"%s\"], \"owner\": \"%s\", \"forbidden\": %s, \"pa\": %ld, \"accesses\": [",
 		json_lines++ ? "," : "", cell->op[0]->name, cell->op[1]->name,
-		owner_names[owner], (long)line_of(s) * EMUCONFLICT_LINE);
+		owner_names[owner], is_forbidden(cell, owner) ? "true" : "false",
+		(long)line_of(s) * EMUCONFLICT_LINE);
 	for (long i = 0; i < nr; i++) {
 		char code[128], data[128], caller[128];
 
@@ -159,14 +168,6 @@ static void json_line(const struct cell *cell, enum owner owner,
 			s[i].ops, s[i].object, s[i].object_size);
 	}
 	fprintf(json, "]}");
-}
-
-bool is_forbidden(const struct cell *cell, enum owner owner)
-{
-	const struct op *a = cell->op[0], *b = cell->op[1];
-
-	return (owner == OWNER_MODULE && !(a->of_vm && b->of_vm)) ||
-	       (owner == OWNER_READ && !a->in_linux && !b->in_linux);
 }
 
 void report_cell(struct cell *cell)
