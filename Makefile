@@ -139,6 +139,14 @@ check-fuzz: guest-tests ## fuzz calls and guest state: CASES=1000000 SEED=1 KERN
 check-tlbsan: all ## drop or misplace EPT flushes on purpose; the emulator's TLB sanitizer must notice
 	@tests/check-guest-mutants --filter '^tlbsan-'
 
+.PHONY: check-conflicts
+check-conflicts: all ## cache lines that two vCPUs share, per pair of operations; MUTANTS=y: shared on purpose
+ifeq ($(MUTANTS),)
+	@tools/conflicts
+else
+	@tests/check-guest-mutants --filter '^conflict-'
+endif
+
 .PHONY: check-models
 check-models: $(SETUP) ## Spin: each model holds in its whole state space, each mutant of it fails
 	@tests/models/run

@@ -4,6 +4,7 @@
 #include <linux/mm.h>
 #include <asm/processor.h>
 
+#include "plat.h"
 #include "slots.h"
 
 /* A 4-level EPT translates 48 bits. */
@@ -22,23 +23,35 @@ void slots_init(struct slots *s)
 	s->max = slots_limit();
 }
 
+static void free_table(u32 *page)
+{
+	if (page)
+		plat_note_gone(page);
+	free_page((unsigned long)page);
+}
+
 void slots_destroy(struct slots *s)
 {
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(s->forward); i++)
-		free_page((unsigned long)s->forward[i]);
+		free_table(s->forward[i]);
 	for (i = 0; i < ARRAY_SIZE(s->reverse); i++)
-		free_page((unsigned long)s->reverse[i]);
+		free_table(s->reverse[i]);
 }
 
 /* The page behind *slot, made if missing; NULL without memory. s->lock held. */
 static u32 *page_at(struct slots *s, u32 **slot)
 {
+	u32 *page;
+
 	lockdep_assert_held(&s->lock);
-	if (!*slot)
-		smp_store_release(slot,
-				  (u32 *)get_zeroed_page(GFP_KERNEL_ACCOUNT));
+	if (!*slot) {
+		page = (u32 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (page)
+			plat_note(page, PAGE_SIZE, "slot table");
+		smp_store_release(slot, page);
+	}
 	return *slot;
 }
 

@@ -37,6 +37,8 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 	vcpu_retire(vcpu);
 	stats_vcpu_end(vcpu);
 	put_pid(vcpu->owner);
+	plat_note_gone(vcpu->page);
+	plat_note_gone(vcpu);
 	free_page((unsigned long)vcpu->page);
 	kfree(vcpu);
 	vm_put(vm);
@@ -104,6 +106,8 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
 	if (err)
 		goto err_page;
+	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");
+	plat_note(vcpu->page, PAGE_SIZE, "dune_vcpu_page");
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);

@@ -29,10 +29,6 @@ struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
-	struct hlist_node by_owner;	/* thread_exit_linux.c */
-	struct list_head of_stats;	/* vm->stats->lock */
-	struct work_struct retire;	/* queued by the owner's exit */
-	bool retired;			/* release and retire work only */
 
 	/* Owner only. */
 	struct vmx_vcpu vmx;
@@ -46,6 +42,12 @@ struct dune_vcpu {
 	u32 calls_in_a_row;		/* re-issued, no other exit between; reenter.h */
 	bool deferred;			/* deferred_exit is to be handled first */
 	struct vmx_exit deferred_exit;	/* of a re-entry; see reenter.h */
+
+	/* Others write the links: a line that no exit touches. */
+	struct hlist_node by_owner ____cacheline_aligned; /* thread_exit_linux.c */
+	struct list_head of_stats;	/* vm->stats->lock */
+	struct work_struct retire;	/* queued by the owner's exit */
+	bool retired;			/* release and retire work only */
 };
 
 static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,

@@ -51,6 +51,33 @@ void vm_sync_counters(struct dune_vm *vm)
 		WRITE_ONCE(vm->page->counters[i], vm_counter(vm, i));
 }
 
+/* Its memory, for the emulator's conflict detector. */
+static void vm_note(struct dune_vm *vm)
+{
+	unsigned int cpu;
+
+	plat_note(vm, sizeof(*vm), "dune_vm");
+	plat_note(vm->page, PAGE_SIZE, "dune_vm_page");
+	for_each_possible_cpu(cpu) {
+		plat_note(per_cpu_ptr(vm->counts, cpu), sizeof(*vm->counts),
+			  "vm_counts");
+		plat_note(per_cpu_ptr(vm->sd_cpu, cpu), sizeof(*vm->sd_cpu),
+			  "sd_cpu");
+	}
+}
+
+static void vm_note_gone(struct dune_vm *vm)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		plat_note_gone(per_cpu_ptr(vm->counts, cpu));
+		plat_note_gone(per_cpu_ptr(vm->sd_cpu, cpu));
+	}
+	plat_note_gone(vm->page);
+	plat_note_gone(vm);
+}
+
 static int vm_init(struct dune_vm *vm)
 {
 	int err;
@@ -68,6 +95,7 @@ static int vm_init(struct dune_vm *vm)
 	vm->sd_cpu = alloc_percpu_gfp(struct sd_cpu, GFP_KERNEL_ACCOUNT);
 	if (!vm->sd_cpu)
 		goto err_counts;
+	vm_note(vm);
 	err = pt_init(&vm->ept, ept_geometry());
 	if (err)
 		goto err_sd;
@@ -94,6 +122,7 @@ err_stats:
 err_ept:
 	pt_destroy(&vm->ept);
 err_sd:
+	vm_note_gone(vm);
 	free_percpu(vm->sd_cpu);
 err_counts:
 	free_percpu(vm->counts);
@@ -195,6 +224,7 @@ static void vm_release(struct kref *ref)
 	pt_destroy(&vm->ept);
 	slots_destroy(&vm->slots);
 	power_put();
+	vm_note_gone(vm);
 	free_percpu(vm->sd_cpu);
 	free_percpu(vm->counts);
 	free_page((unsigned long)vm->page);

@@ -34,21 +34,24 @@ struct vm_counts {
 	u64 value[DUNE_NR_VM_COUNTERS];
 };
 
+/* By lines: what a new vCPU writes, what every fault reads, what flushes write. */
 struct dune_vm {
 	struct kref ref;		/* [a] */
-	struct mm_struct *mm;		/* (i) grabbed (mm_count), not got */
-	pid_t tgid;			/* (i) the creator's, for traces */
+	atomic_t nr_vcpus;		/* [a] */
 	struct list_head all;		/* vms_lock */
+
+	struct mm_struct *mm ____cacheline_aligned; /* (i) grabbed (mm_count), not got */
 	struct stats_vm *stats;		/* (i) */
 	struct dune_vm_page *page;	/* (i) counters, shared with user space */
 	struct vm_counts __percpu *counts; /* [c] */
-	struct slots slots;		/* own lock */
+	struct sd_cpu __percpu *sd_cpu;	/* [p] (i) one line a CPU */
+	struct pt ept;			/* [p] */
+	pid_t tgid;			/* (i) the creator's, for traces */
+
+	struct slots slots ____cacheline_aligned; /* own lock */
 	struct mmu_notifier notifier;	/* (i) start, end, age, release */
 	struct mmu_notifier secondary;	/* (i) after Linux' TLB flushes */
-	atomic_t nr_vcpus;		/* [a] */
 
-	struct pt ept;			/* [p] */
-	struct sd_cpu __percpu *sd_cpu;	/* [p] (i) one line a CPU */
 	struct sd_vm sd ____cacheline_aligned; /* [p] */
 	struct inval inval;		/* [p] */
 };

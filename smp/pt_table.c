@@ -13,6 +13,8 @@ struct pt_table *pt_table_alloc(void)
 		plat_object_free(table);
 		return NULL;
 	}
+	plat_note(table, sizeof(*table), "pt_table");
+	plat_note(table->entry, PT_ENTRIES * sizeof(u64), "page table");
 	plat_lock_init(&table->lock);
 	plat_page_set_owner(table->entry, table);
 	return table;
@@ -21,6 +23,8 @@ struct pt_table *pt_table_alloc(void)
 void pt_table_free(struct pt_table *table)
 {
 	plat_page_set_owner(table->entry, NULL);
+	plat_note_gone(table->entry);
+	plat_note_gone(table);
 	plat_page_free(table->entry);
 	plat_object_free(table);
 }

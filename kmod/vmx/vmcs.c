@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "insn.h"
 #include "mitigate.h"
+#include "plat.h"
 #include "vmx.h"
 #include "vmx_internal.h"
 
@@ -69,6 +70,7 @@ int vmx_setup(void)
 	msr_bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
 	if (!msr_bitmap)
 		return -ENOMEM;
+	plat_note(msr_bitmap, PAGE_SIZE, "MSR bitmap");
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	/* The thread's own: in the VMCS, or the same on both sides. */
 	msr_allow(MSR_FS_BASE);
@@ -79,6 +81,7 @@ int vmx_setup(void)
 
 void vmx_teardown(void)
 {
+	plat_note_gone(msr_bitmap);
 	free_page((unsigned long)msr_bitmap);
 }
 
@@ -101,6 +104,7 @@ int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
 	v->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!v->vmcs)
 		return -ENOMEM;
+	plat_note(v->vmcs, PAGE_SIZE, "VMCS");
 	v->vmcs_pa = __pa(v->vmcs);
 	*(u32 *)v->vmcs = vmx_caps.revision;
 	v->eptp = ept_root_pa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
@@ -110,6 +114,7 @@ int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
 
 void vmx_vcpu_destroy(struct vmx_vcpu *v)
 {
+	plat_note_gone(v->vmcs);
 	free_page((unsigned long)v->vmcs);
 	v->vmcs = NULL;
 }

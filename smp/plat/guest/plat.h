@@ -129,6 +129,9 @@ static inline void plat_kick(const plat_cpumask_t *mask)
 }
 
 /* Nobody listens to marks of guest tables. */
+#define plat_note(p, size, name)	((void)0)
+#define plat_note_gone(p)	((void)0)
+
 static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
 {
 	(void)root_pa;

@@ -206,6 +206,28 @@ static inline void plat_mark_done(u64 root_pa, u64 gen)
 	plat_mark(PLAT_MARK_DONE, root_pa, gen);
 }
 
+/*
+ * --- what the emulator's conflict detector listens to; a NOP for hardware ---
+ *
+ * The size bytes at p are the module's from now on, until plat_note_gone(p).
+ * name: what they hold; a struct's name where they are one.
+ */
+#define PLAT_MARK_OBJECT	0x44554e03
+#define PLAT_MARK_GONE		0x44554e04
+
+static inline void plat_note(const void *p, size_t size, const char *name)
+{
+	asm volatile("nopl %c0(%%rax)"
+		     : : "i"(PLAT_MARK_OBJECT), "a"(p), "D"(size), "S"(name)
+		     : "memory");
+}
+
+static inline void plat_note_gone(const void *p)
+{
+	asm volatile("nopl %c0(%%rax)"
+		     : : "i"(PLAT_MARK_GONE), "a"(p) : "memory");
+}
+
 /* A broken invariant of the core; never a user's mistake. */
 #define plat_warn_once(msg)	WARN_ONCE(1, "smp: %s\n", (msg))
 

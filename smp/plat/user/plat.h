@@ -62,6 +62,8 @@ plat_cpumask_t *plat_kick_mask(void);
 void plat_kick(const plat_cpumask_t *mask);
 void plat_mark_bump(u64 root_pa, const u64 *gen);
 void plat_mark_done(u64 root_pa, u64 gen);
+#define plat_note(p, size, name)	((void)0)
+#define plat_note_gone(p)	((void)0)
 
 /* A broken invariant of the core; counted, so that a test may expect it. */
 void plat_warn_once(const char *msg);

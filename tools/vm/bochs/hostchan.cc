@@ -110,6 +110,21 @@ bool emu_read_linear(BX_CPU_C *cpu, Bit64u laddr, Bit64u *value)
   return true;
 }
 
+// len bytes at laddr to (BX_READ) or from data; false when a page is absent.
+bool emu_copy_linear(BX_CPU_C *cpu, Bit64u laddr, void *data, Bit64u len, unsigned rw)
+{
+  for (Bit64u done = 0; done < len; ) {
+    Bit64u n = len - done;
+    Bit8u *p = guest_ptr(cpu, laddr + done, &n, rw);
+
+    if (!p) return false;
+    if (rw == BX_WRITE) memcpy(p, (Bit8u *) data + done, n);
+    else memcpy((Bit8u *) data + done, p, n);
+    done += n;
+  }
+  return true;
+}
+
 static Bit64s do_read(BX_CPU_C *cpu, Bit64u buf, Bit64u len, int flags)
 {
   Bit64u done = 0;

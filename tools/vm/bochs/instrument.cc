@@ -27,7 +27,10 @@ void emu_initialize(unsigned cpu)
 void emu_tlb_cntrl(unsigned cpu, unsigned what)
 {
   switch (what) {
-    case BX_INSTR_MOV_CR3: EMU_COUNT(cpu, MOV_CR3); break;
+    case BX_INSTR_MOV_CR3:
+      EMU_COUNT(cpu, MOV_CR3);
+      emu_conflict_disturb(cpu, EMUCONFLICT_SWITCH);
+      break;
     case BX_INSTR_INVLPG:  EMU_COUNT(cpu, INVLPG);  break;
     case BX_INSTR_INVEPT:  EMU_COUNT(cpu, INVEPT);  break;
     case BX_INSTR_INVVPID: EMU_COUNT(cpu, INVVPID); break;
@@ -38,8 +41,16 @@ void emu_tlb_cntrl(unsigned cpu, unsigned what)
 void emu_vmexit(unsigned cpu, Bit32u reason)
 {
   EMU_COUNT(cpu, VMEXIT);
+  emu_conflict_world_switch(cpu);
   reason &= 0xffff;
   if (reason < EMU_NR_EXITS) emu_counts[cpu][EMU_EXIT(reason)]++;
+  if (reason == VMX_VMEXIT_EXTERNAL_INTERRUPT) emu_conflict_disturb(cpu, EMUCONFLICT_INTERRUPT);
+}
+
+void emu_vmentry(BX_CPU_C *cpu)
+{
+  emu_conflict_world_switch(cpu->bx_cpuid);
+  emu_tlbsan_entry(cpu);
 }
 
 static Bit64u read_counter(unsigned self, Bit32u ecx)
@@ -68,6 +79,11 @@ bool emu_rdpmc(BX_CPU_C *cpu)
     case HOSTCALL:
       value = emu_hostcall(cpu, ecx & 0xffff, cpu->gen_reg[BX_64BIT_REG_RDI].rrx,
                            cpu->gen_reg[BX_64BIT_REG_RSI].rrx);
+      cpu->gen_reg[BX_64BIT_REG_RAX].rrx = value;
+      return true;
+    case EMUCONFLICT:
+      value = emu_conflict_call(cpu, ecx & 0xffff, cpu->gen_reg[BX_64BIT_REG_RDI].rrx,
+                                cpu->gen_reg[BX_64BIT_REG_RSI].rrx);
       cpu->gen_reg[BX_64BIT_REG_RAX].rrx = value;
       return true;
   }

@@ -8,6 +8,7 @@
 
 #define EMUCOUNT_IN_EMULATOR
 #include "emucount.h"
+#include "emuconflict.h"
 
 class bxInstruction_c;
 class BX_CPU_C;
@@ -21,6 +22,7 @@ extern Bit64u emu_counts[EMUCOUNT_MAX_CPUS][EMU_NR];
 void emu_initialize(unsigned cpu);
 void emu_tlb_cntrl(unsigned cpu, unsigned what);
 void emu_vmexit(unsigned cpu, Bit32u reason);
+void emu_vmentry(BX_CPU_C *cpu);
 bool emu_rdpmc(BX_CPU_C *cpu);
 void emu_cpuid(unsigned cpu, Bit32u leaf, struct cpuid_function_t *out);
 bool emu_console(unsigned port, Bit8u byte);
@@ -32,6 +34,7 @@ void emu_channel_poll(void);
 bool emu_console_write(Bit8u byte);
 void emu_console_line(const char *text);
 bool emu_read_linear(BX_CPU_C *cpu, Bit64u laddr, Bit64u *value);
+bool emu_copy_linear(BX_CPU_C *cpu, Bit64u laddr, void *data, Bit64u len, unsigned rw);
 // hangdump.cc
 void emu_hangdump_init(void);
 void emu_hangdump_poll(void);
@@ -43,30 +46,48 @@ void emu_tlbsan_invept(unsigned cpu, unsigned type, Bit64u eptp);
 void emu_tlbsan_reset(unsigned cpu, unsigned type);
 void emu_tlbsan_entry(BX_CPU_C *cpu);
 void emu_tlbsan_mark(BX_CPU_C *cpu, Bit32u what);
+// conflict.cc
+extern unsigned emu_conflict_active;
+void emu_conflict_lin(unsigned cpu, Bit64u va, Bit64u pa, unsigned len, unsigned rw);
+void emu_conflict_phy(unsigned cpu, Bit64u pa, unsigned len, unsigned rw, unsigned why);
+void emu_conflict_disturb(unsigned cpu, unsigned why);
+void emu_conflict_branch(unsigned cpu, unsigned what, Bit64u rip);
+void emu_conflict_world_switch(unsigned cpu);
+Bit64s emu_conflict_call(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
+// conflict_objects.cc
+void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 
 // Markers of the module: "nopl MARK(%rax)"; smp/plat/kernel/plat.h has the
 // same numbers.
 #define TLBSAN_MARK_BUMP 0x44554e01u   // rax: address of the generation, rdi: EPT root
 #define TLBSAN_MARK_DONE  0x44554e02u   // rax: generation, rdi: EPT root
+#define OBJECT_MARK       0x44554e03u   // rax: address, rdi: size, rsi: name
+#define OBJECT_MARK_GONE  0x44554e04u   // rax: address
+
+// Is an access of anybody's interest? Asked at every access of every CPU.
+#define EMU_CONFLICT_ON() __builtin_expect(emu_conflict_active != 0, 0)
 
 #define BX_INSTR_INIT_ENV()
 #define BX_INSTR_EXIT_ENV()
 #define BX_INSTR_INITIALIZE(cpu_id)      emu_initialize(cpu_id)
 #define BX_INSTR_EXIT(cpu_id)
 #define BX_INSTR_RESET(cpu_id, type)     emu_tlbsan_reset(cpu_id, type)
-#define BX_INSTR_HLT(cpu_id)             EMU_COUNT(cpu_id, HLT)
-#define BX_INSTR_MWAIT(cpu_id, addr, len, flags)
+#define BX_INSTR_HLT(cpu_id) \
+	(EMU_COUNT(cpu_id, HLT), emu_conflict_disturb(cpu_id, EMUCONFLICT_HALT))
+#define BX_INSTR_MWAIT(cpu_id, addr, len, flags) emu_conflict_disturb(cpu_id, EMUCONFLICT_HALT)
 #define BX_INSTR_DEBUG_PROMPT()
 #define BX_INSTR_DEBUG_CMD(cmd)
 #define BX_INSTR_CNEAR_BRANCH_TAKEN(cpu_id, branch_eip, new_eip)
 #define BX_INSTR_CNEAR_BRANCH_NOT_TAKEN(cpu_id, branch_eip)
-#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip)
+#define BX_INSTR_UCNEAR_BRANCH(cpu_id, what, branch_eip, new_eip) \
+	if (EMU_CONFLICT_ON()) emu_conflict_branch(cpu_id, what, branch_eip)
 #define BX_INSTR_FAR_BRANCH(cpu_id, what, prev_cs, prev_eip, new_cs, new_eip)
 #define BX_INSTR_OPCODE(cpu_id, i, opcode, len, is32, is64)
 #define BX_INSTR_EXCEPTION(cpu_id, vector, error_code) EMU_COUNT(cpu_id, EXCEPTION)
 #define BX_INSTR_INTERRUPT(cpu_id, vector)
 #define BX_INSTR_HWINTERRUPT(cpu_id, vector, cs, eip) \
-	((vector) == 2 ? EMU_COUNT(cpu_id, NMI) : EMU_COUNT(cpu_id, EXTINT))
+	(emu_conflict_disturb(cpu_id, EMUCONFLICT_INTERRUPT), \
+	 (vector) == 2 ? EMU_COUNT(cpu_id, NMI) : EMU_COUNT(cpu_id, EXTINT))
 #define BX_INSTR_CLFLUSH(cpu_id, laddr, paddr)
 #define BX_INSTR_CACHE_CNTRL(cpu_id, what)
 #define BX_INSTR_TLB_CNTRL(cpu_id, what, new_cr3) emu_tlb_cntrl(cpu_id, what)
@@ -74,7 +95,8 @@ void emu_tlbsan_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_BEFORE_EXECUTION(cpu_id, i)
 #define BX_INSTR_AFTER_EXECUTION(cpu_id, i)
 #define BX_INSTR_REPEAT_ITERATION(cpu_id, i)
-#define BX_INSTR_LIN_ACCESS(cpu_id, lin, phy, len, memtype, rw)
+#define BX_INSTR_LIN_ACCESS(cpu_id, lin, phy, len, memtype, rw) \
+	if (EMU_CONFLICT_ON()) emu_conflict_lin(cpu_id, lin, phy, len, rw)
 #define BX_INSTR_PHY_ACCESS(cpu_id, phy, len, memtype, rw)
 #define BX_INSTR_INP(addr, len)
 #define BX_INSTR_INP2(addr, len, val)
@@ -86,14 +108,20 @@ void emu_tlbsan_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_RDPMC(cpu)              emu_rdpmc(cpu)
 #define BX_INSTR_CPUID(cpu_id, leaf, out) emu_cpuid(cpu_id, leaf, out)
 #define BX_INSTR_CONSOLE(port, byte)     emu_console(port, byte)
-#define BX_INSTR_VMENTRY(cpu)            emu_tlbsan_entry(cpu)
+#define BX_INSTR_VMENTRY(cpu)            emu_vmentry(cpu)
 #define BX_INSTR_INVEPT_DONE(cpu_id, type, eptp) emu_tlbsan_invept(cpu_id, type, eptp)
 #define BX_INSTR_EPT_WALK(cpu_id, eptp, gpa, entry, leaf) \
 	emu_tlbsan_walk(cpu_id, eptp, gpa, entry, leaf)
 #define BX_INSTR_EPT_VIOLATION(cpu_id, eptp, gpa) emu_tlbsan_violation(cpu_id, eptp, gpa)
 // at decode time: is "nop with this displacement" a marker?
-#define BX_INSTR_IS_MARK(displ)          ((Bit32u) (displ) - TLBSAN_MARK_BUMP <= 1)
-#define BX_INSTR_MARK(cpu, displ)        emu_tlbsan_mark(cpu, displ)
+#define BX_INSTR_IS_MARK(displ)          ((Bit32u) (displ) - TLBSAN_MARK_BUMP <= 3)
+#define BX_INSTR_MARK(cpu, displ) \
+	((displ) >= OBJECT_MARK ? emu_object_mark(cpu, displ) : emu_tlbsan_mark(cpu, displ))
+// as BX_INSTR_PHY_ACCESS, and what for (enum AccessReason)
+#define BX_INSTR_PHY_ACCESS_FOR(cpu_id, phy, len, rw, why) \
+	if (EMU_CONFLICT_ON()) emu_conflict_phy(cpu_id, phy, len, rw, why)
+// string instructions go around the access hooks otherwise
+#define BX_INSTR_EVERY_ACCESS()          EMU_CONFLICT_ON()
 
 #endif
 #endif

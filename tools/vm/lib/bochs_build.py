@@ -34,6 +34,7 @@ class Bochs:
 
 def _inputs():
     return sorted(glob.glob(PATCHES + "/*")) + [os.path.join(VM, "emucount.h"),
+                                                os.path.join(VM, "emuconflict.h"),
                                                 os.path.join(VM, "guest", "hostcall.h")]
 
 
@@ -93,8 +94,12 @@ def _replace(path, text, stale):
             return
     with open(path, "w") as f:
         f.write(text)
-    if os.path.exists(stale):
-        os.unlink(stale)
+    _unlink(stale)
+
+
+def _unlink(path):
+    if os.path.exists(path):
+        os.unlink(path)
 
 
 def _same(path, folder):
@@ -110,14 +115,19 @@ def _build(progress):
     apt.update()
     _firmware(apt, os.path.join(base, "share"))
     src = os.path.join(base, "src")
+    applied, hooks = base + "/applied.patch", PATCHES + "/hooks.patch"
     if not os.path.exists(src + "/.stock"):
         progress("bochs: unpacking Debian's source (3.0)")
         _source(apt, src)
         open(src + "/.stock", "w").close()
-    elif os.path.exists(base + "/applied.patch"):
-        sh(["patch", "-R", "-p1", "-s", "-i", base + "/applied.patch"], cwd=src)
-    shutil.copy(PATCHES + "/hooks.patch", base + "/applied.patch")
-    sh(["patch", "-p1", "-s", "-i", base + "/applied.patch"], cwd=src)
+        _unlink(applied)
+    # patched files are compiled anew, and most of the rest with them: not without need
+    if not os.path.exists(applied) or not filecmp.cmp(applied, hooks, shallow=False):
+        if os.path.exists(applied):
+            sh(["patch", "-R", "-p1", "-s", "-i", applied], cwd=src)
+            os.unlink(applied)
+        sh(["patch", "-p1", "-s", "-i", hooks], cwd=src)
+        shutil.copy(hooks, applied)
     dune = os.path.join(src, "instrument/dune")
     configured = os.path.join(base, "configured")
     if not os.path.exists(dune):
@@ -130,7 +140,7 @@ def _build(progress):
     for path in _inputs():
         if path.endswith(".patch"):
             continue
-        if path.endswith(("/instrument.h", "/emucount.h")) and not _same(path, dune):
+        if path.endswith(("/instrument.h", "/emucount.h", "/emuconflict.h")) and not _same(path, dune):
             # Bochs' makefiles take our hooks for those of the stubs
             os.utime(os.path.join(src, "instrument/stubs/instrument.h"))
         shutil.copy(path, dune)
