@@ -105,33 +105,12 @@ int slots_get(struct slots *s, u64 hva, u64 *gpa)
 	return 0;
 }
 
-u32 slots_nr(const struct slots *s)
+bool slots_wait(struct slots *s, u64 slot)
 {
-	/* [SLOT-2] See [SLOT-1]. */
-	return smp_load_acquire(&s->nr);
-}
-
-u64 slots_region_base(const struct slots *s, u32 slot)
-{
-	const u32 *page = READ_ONCE(s->reverse[slot / SLOTS_PER_PAGE]);
-
-	return (u64)READ_ONCE(page[slot % SLOTS_PER_PAGE]) << DUNE_SLOT_SHIFT;
-}
-
-int slots_hva(struct slots *s, u64 gpa, u64 *hva)
-{
-	u64 slot = gpa >> DUNE_SLOT_SHIFT;
-
-	if (slot >= slots_nr(s)) {
-		/* Whoever gives it a slot may not have counted it yet. */
-		mutex_lock(&s->lock);
-		mutex_unlock(&s->lock);
-		if (slot >= slots_nr(s))
-			return -ENOENT;
-	}
-	*hva = slots_region_base(s, slot) |
-	       (gpa & ((1ull << DUNE_SLOT_SHIFT) - 1));
-	return 0;
+	/* Whoever gives it a slot may not have counted it yet. */
+	mutex_lock(&s->lock);
+	mutex_unlock(&s->lock);
+	return slot < slots_nr(s);
 }
 
 struct page *slots_table_page(struct slots *s, unsigned long i)

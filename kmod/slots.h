@@ -48,11 +48,34 @@ static inline int slots_find(const struct slots *s, u64 region, u32 *slot)
 	return 0;
 }
 
-/* HVA of gpa; 0 or -ENOENT. May sleep. */
-int slots_hva(struct slots *s, u64 gpa, u64 *hva);
+static inline u32 slots_nr(const struct slots *s)
+{
+	/* [SLOT-2] See [SLOT-1]. */
+	return smp_load_acquire(&s->nr);
+}
+
 /* Region of a slot in use, for iterating 0..nr-1. Any context. */
-u64 slots_region_base(const struct slots *s, u32 slot);
-u32 slots_nr(const struct slots *s);
+static inline u64 slots_region_base(const struct slots *s, u32 slot)
+{
+	const u32 *page = READ_ONCE(s->reverse[slot / SLOTS_PER_PAGE]);
+
+	return (u64)READ_ONCE(page[slot % SLOTS_PER_PAGE]) << DUNE_SLOT_SHIFT;
+}
+
+/* For slots_hva(): is there such a slot, when all that are under way are. */
+bool slots_wait(struct slots *s, u64 slot);
+
+/* HVA of gpa; 0 or -ENOENT. May sleep. */
+static inline int slots_hva(struct slots *s, u64 gpa, u64 *hva)
+{
+	u64 slot = gpa >> DUNE_SLOT_SHIFT;
+
+	if (unlikely(slot >= slots_nr(s)) && !slots_wait(s, slot))
+		return -ENOENT;
+	*hva = slots_region_base(s, slot) |
+	       (gpa & ((1ull << DUNE_SLOT_SHIFT) - 1));
+	return 0;
+}
 /* The i-th page of the forward table, made if missing. May sleep. */
 struct page *slots_table_page(struct slots *s, unsigned long i);
 

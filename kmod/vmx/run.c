@@ -21,6 +21,9 @@
 #include "vmx_internal.h"
 
 #define EXIT_REASON_BASIC	0xffffu
+/* "Basic Exit Reasons" in the SDM; not in the kernels' headers yet. */
+#define EXIT_REASON_SEAMCALL	76
+#define EXIT_REASON_TDCALL	77
 #define EXIT_REASON_FAILED	BIT(31)
 
 static const u8 kind_of_reason[] = {
@@ -61,6 +64,8 @@ static const u8 kind_of_reason[] = {
 	[EXIT_REASON_ENCLS] = VMX_EXIT_INVALID_INSN,
 	[EXIT_REASON_XSAVES] = VMX_EXIT_INVALID_INSN,
 	[EXIT_REASON_XRSTORS] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_SEAMCALL] = VMX_EXIT_INVALID_INSN,
+	[EXIT_REASON_TDCALL] = VMX_EXIT_INVALID_INSN,
 };
 
 /* Host CR3 (address space id) and CR4 may change between any two entries. */

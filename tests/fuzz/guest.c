@@ -61,6 +61,8 @@ static void fill_arena(const struct guest_case *c)
 {
 	arena_restore();
 	arena_idt(c->idt, c->idt_seed);
+	/* Random jumps end behind it, too: int3, not the last case's code. */
+	memset((void *)(ARENA + ARENA_CODE), 0xcc, 4096);
 	memcpy((void *)(ARENA + ARENA_CODE), c->code, c->code_len);
 	for (uint32_t i = 0; i < c->nr_pokes; i++)
 		*(uint64_t *)(ARENA + (c->poke[i].offset & (ARENA_SIZE - 8))) =
