@@ -362,13 +362,19 @@ static void make_cpl3(struct guest_case *c, struct rng *r)
 
 static void make_leave(struct guest_case *c, struct rng *r)
 {
+	uint32_t at;
+
 	random_regs(c, r);
 	c->reg[4] = rng_one_in(r, 2) ? rng_weird(r) : c->reg[4];
 	put_mov(c, 0, DUNE_HC_LEAVE);
 	put_mov(c, 7, rng_one_in(r, 2) ? 0 : rng_one_in(r, 2) ? rng_weird(r) :
 		      ARENA + ARENA_CODE);
 	put(c, "\x0f\x01\xc1", 3);
+	at = c->code_len;
 	put_insn(c, r);
+	/* In plain Linux nothing ends a jump to itself. */
+	if (c->code[at] == 0xeb && c->code[at + 1] == 0xfe)
+		c->code[at + 1] = 0;
 	put(c, "\x0f\x0b", 2);		/* ud2: SIGILL in plain Linux */
 	c->reg[17] |= rng_weird(r) & 0xff;
 }
