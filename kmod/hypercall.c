@@ -128,6 +128,7 @@ static int reissue(struct dune_vcpu *vcpu)
 bool vcpu_reissue_here(struct dune_vcpu *vcpu)
 {
 	struct dune_regs r;
+	u64 sp;
 
 	if (!vcpu_at_cpl0(vcpu))
 		return false;
@@ -137,10 +138,12 @@ bool vcpu_reissue_here(struct dune_vcpu *vcpu)
 	    (u32)r.rax == __NR_exit || fastcall_is_possible(vcpu, r.rax))
 		return false;
 	vcpu_count(vcpu, DUNE_VCPU_syscalls);
-	vmx_skip_hypercall(&vcpu->vmx);
+	sp = dune_call_is_packed(r.rax) ? r.r11 : vmx_guest_sp(&vcpu->vmx);
+	dune_call_end(vcpu, r.rax);
 	if (may_set_debugctl(r.rax))
 		vmx_host_debugctl_changed(&vcpu->vmx);
 	set_user_regs(&r, r.rax);
+	current_pt_regs()->sp = sp;
 	return true;
 }
 
@@ -216,8 +219,9 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 	u64 nr = READ_ONCE(regs->rax);
 	int ret;
 
-	vmx_skip_hypercall(&vcpu->vmx);
+	dune_call_end(vcpu, nr);
 	if (!dune_hc_is_own(nr)) {
+		regs->rax = (u32)nr;
 		ret = vcpu_fastcall(vcpu, nr);
 		return ret == FASTCALL_NO ? reissue(vcpu) : ret;
 	}

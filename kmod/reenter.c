@@ -54,7 +54,6 @@ static void return_to_call(struct dune_vcpu *vcpu, struct pt_regs *user)
 	user->ax = user->bx;
 	user->ip -= SYSCALL_LEN;
 	user->cx = user->ip;	/* Linux may use SYSRET then */
-	user->sp = vmx_guest_sp(&vcpu->vmx);
 	vcpu->phase = VCPU_SYSCALL;
 }
 

@@ -103,7 +103,8 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->page)
 		goto err_vcpu;
-	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
+	err = vmx_vcpu_create(&vcpu->vmx, &vcpu->page->regs,
+			      pt_root_pa(&vm->ept));
 	if (err)
 		goto err_page;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");

@@ -205,7 +205,6 @@ enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
 	if (reason & EXIT_REASON_FAILED) {
 		v->launched = 0;
-		v->host_rsp = 0;
 		decode_failed(exit);
 		return exit->kind;
 	}
