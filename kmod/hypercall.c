@@ -14,6 +14,7 @@
 #include <uapi/linux/sched.h>
 
 #include "fastcall.h"
+#include "reenter.h"
 #include "vmx/enter.h"
 
 #define RED_ZONE	128
@@ -128,7 +129,6 @@ static int reissue(struct dune_vcpu *vcpu)
 bool vcpu_reissue_here(struct dune_vcpu *vcpu)
 {
 	struct dune_regs r;
-	u64 sp;
 
 	if (!vcpu_at_cpl0(vcpu))
 		return false;
@@ -138,12 +138,14 @@ bool vcpu_reissue_here(struct dune_vcpu *vcpu)
 	    (u32)r.rax == __NR_exit || fastcall_is_possible(vcpu, r.rax))
 		return false;
 	vcpu_count(vcpu, DUNE_VCPU_syscalls);
-	sp = dune_call_is_packed(r.rax) ? r.r11 : vmx_guest_sp(&vcpu->vmx);
 	dune_call_end(vcpu, r.rax);
+	if (dune_call_is_packed(r.rax))
+		vcpu_regs_out(vcpu, r.rcx, r.r11, r.rax >> 32);
+	else
+		vcpu_sync_regs_out(vcpu);
 	if (may_set_debugctl(r.rax))
 		vmx_host_debugctl_changed(&vcpu->vmx);
 	set_user_regs(&r, r.rax);
-	current_pt_regs()->sp = sp;
 	return true;
 }
 

@@ -114,7 +114,7 @@
 .Lverw_done\@:
 .endm
 
-/* No RET before the end of it. eax, ecx, edx are lost. */
+/* No RET that was not called for here before the end of it. eax, ecx, edx are lost. */
 .macro AFTER_EXIT
 	SKIP_UNLESS vmx_mitigate_rsb_key, .Lrsb_done\@
 	__FILL_RETURN_BUFFER(%rcx, RSB_CLEAR_LOOPS)
@@ -193,6 +193,7 @@ SYM_FUNC_START(\name)
 	mov $1, %ebx
 	.else
 	mov $1, %eax
+	xor %edi, %edi
 	.endif
 	jmp .Lrestore\@
 
@@ -209,9 +210,9 @@ SYM_INNER_LABEL(\exit, SYM_L_GLOBAL)
 
 .Lrestore\@:
 	/*
-	 * No guest value survives in a register, not even for speculation. With
-	 * mitigations also not in those that are loaded below: such a load may
-	 * be late.
+	 * No guest value survives in a register, not even for speculation; rdi
+	 * has none any more. With mitigations also not in those that are loaded
+	 * below: such a load may be late.
 	 */
 	.if \mitigated
 	ZERO_GPRS
@@ -221,7 +222,6 @@ SYM_INNER_LABEL(\exit, SYM_L_GLOBAL)
 	xor %ecx, %ecx
 	xor %edx, %edx
 	xor %esi, %esi
-	xor %edi, %edi
 	xor %r8d, %r8d
 	xor %r9d, %r9d
 	xor %r10d, %r10d

@@ -99,13 +99,15 @@ static u32 host_irqs(void)
  */
 static void sync_host_debugctl(struct vmx_vcpu *v)
 {
+	u64 switches = current->nvcsw + current->nivcsw;
 	u32 irqs = host_irqs();
 
 	if (likely(!v->debugctl_stale && !v->host_debugctl &&
-		   v->host_irqs == irqs))
+		   v->host_irqs == irqs && v->host_switches == switches))
 		return;
 	v->host_debugctl = get_debugctlmsr();
 	v->host_irqs = irqs;
+	v->host_switches = switches;
 	v->debugctl_stale = false;
 }
 

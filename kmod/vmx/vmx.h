@@ -30,7 +30,8 @@ struct vmx_vcpu {
 	struct dune_regs *gprs;	/* constant: the guest's, in the vCPU page */
 	u64 host_sp;		/* at the last entry */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
-	u32 host_irqs;		/* see host_debugctl() in run.c */
+	u32 host_irqs;		/* see sync_host_debugctl() in run.c */
+	u64 host_switches;	/* the same */
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
 	bool debugctl_stale;	/* it may have changed: read it again */
 	bool rcu_noted;		/* since the last exit for an interrupt */

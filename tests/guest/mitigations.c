@@ -209,8 +209,8 @@ static void check_more(const struct costs *costs, const struct costs *base, int 
 	CHECK_EQ(costs->cpuid.of[INSNS] - base->cpuid.of[INSNS], more);
 }
 
-/* ZERO_GPRS instead of 8, the result in ebx, and seven keys that are off. */
-#define GPRS_INSNS	(6 + 1 + 7)
+/* ZERO_GPRS instead of 7, the result in ebx, and seven keys that are off. */
+#define GPRS_INSNS	(7 + 1 + 7)
 #define VERW_INSNS	1
 /*
  * __FILL_RETURN_BUFFER: 16 turns of 5, one before and one after; 6.12 has
