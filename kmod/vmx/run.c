@@ -94,20 +94,18 @@ static u32 host_irqs(void)
 /*
  * A VM exit clears DEBUGCTL. Linux keeps no copy, and RDMSR is slow: what was
  * read is good for as long as it was 0 and nothing ran here that could have
- * set it: no other thread, no interrupt, no call on a perf event (who makes
- * one says so by vmx_host_debugctl_changed()).
+ * set it: no other thread (vmx_host_switched()), no interrupt, no call on a perf
+ * event (who makes one says so by vmx_host_debugctl_changed()).
  */
 static void sync_host_debugctl(struct vmx_vcpu *v)
 {
-	u64 switches = current->nvcsw + current->nivcsw;
 	u32 irqs = host_irqs();
 
 	if (likely(!v->debugctl_stale && !v->host_debugctl &&
-		   v->host_irqs == irqs && v->host_switches == switches))
+		   v->host_irqs == irqs))
 		return;
 	v->host_debugctl = get_debugctlmsr();
 	v->host_irqs = irqs;
-	v->host_switches = switches;
 	v->debugctl_stale = false;
 }
 

@@ -12,6 +12,7 @@
 
 #include <linux/list.h>
 #include <linux/percpu-defs.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 #include <asm/desc_defs.h>
 #include <uapi/dune.h>
@@ -31,7 +32,7 @@ struct vmx_vcpu {
 	u64 host_sp;		/* at the last entry */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
 	u32 host_irqs;		/* see sync_host_debugctl() in run.c */
-	u64 host_switches;	/* the same */
+	u64 host_switches;	/* of the thread, when that was last looked at */
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
 	bool debugctl_stale;	/* it may have changed: read it again */
 	bool rcu_noted;		/* since the last exit for an interrupt */
@@ -186,6 +187,16 @@ void vmx_run_end(struct vmx_vcpu *v);
 /* Something other than an interrupt may have changed the host's DEBUGCTL. */
 static inline void vmx_host_debugctl_changed(struct vmx_vcpu *v)
 {
+	v->debugctl_stale = true;
+}
+/* Before a first run: has another thread run in between? */
+static inline void vmx_host_switched(struct vmx_vcpu *v)
+{
+	u64 switches = current->nvcsw + current->nivcsw;
+
+	if (v->host_switches == switches)
+		return;
+	v->host_switches = switches;
 	v->debugctl_stale = true;
 }
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
