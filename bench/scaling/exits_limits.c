@@ -74,11 +74,11 @@ static void limits_single(void)
 	const struct result *cpuid = exits_find("cpuid", BY_FAST);
 
 	if (hypercall) {
-		limit_cost("null hypercall", hypercall, 120, -1);
+		limit_cost("null hypercall", hypercall, limit_6_1(120), -1);
 		limits_events("null hypercall", hypercall);
 	}
 	if (cpuid) {
-		limit_cost("CPUID", cpuid, 200, -1);
+		limit_cost("CPUID", cpuid, limit_6_1(200), -1);
 		limits_events("CPUID", cpuid);
 	}
 	limits_getppid();
