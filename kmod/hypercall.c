@@ -14,6 +14,7 @@
 #include <uapi/linux/sched.h>
 
 #include "fastcall.h"
+#include "requests.h"
 #include "vmx/enter.h"
 
 #define RED_ZONE	128
@@ -230,6 +231,9 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 		return hc_slot(vcpu);
 	case DUNE_HC_EXIT:
 		return hc_exit(vcpu);
+	case DUNE_HC_KICK:
+		regs->rax = vcpu_kick(vcpu, READ_ONCE(regs->rdi));
+		return VCPU_CONTINUE;
 	default:
 		regs->rax = -ENOSYS;
 		return VCPU_CONTINUE;
