@@ -266,7 +266,7 @@ static void remap(bool moving)
 	CHECK_EQ(stale, 0);
 	CHECK_EQ(round_now, rounds);
 	CHECK(looks > 1000);
-	CHECK(peer_counter(p, DUNE_VCPU_kicks_sent) > (nr_cpus() > 1 ? rounds / 100 : 0));
+	CHECK(peer_counter(p, DUNE_VCPU_kicks_sent) > 0 || nr_cpus() < 2);
 	CHECK(peer_counter(p, DUNE_VCPU_kicks_sent) <=
 	      peer_counter(p, DUNE_VCPU_kick_calls));
 	peer_end(p);

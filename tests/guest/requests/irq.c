@@ -41,6 +41,8 @@ void irq_simple(void)
 	peer_start(p, notes_handled);
 	CHECK_EQ(peer_run(p), DUNE_EXIT_HYPERCALL);
 	for (unsigned int v = 64; v < 256; v++) {
+		if (v & 1)
+			request(p, DUNE_REQ_FLUSH);
 		pend(p, v);
 		CHECK_EQ(p->handled, v - 64);
 		CHECK_EQ(peer_run(p), DUNE_EXIT_HYPERCALL);
@@ -59,6 +61,7 @@ void irq_simple(void)
 		CHECK_EQ(peer_run(p), DUNE_EXIT_HYPERCALL);
 	CHECK_EQ(p->handled, 193);
 	CHECK_EQ(peer_counter(p, DUNE_VCPU_irqs), 193);
+	CHECK_EQ(peer_counter(p, DUNE_VCPU_guest_flushes), 96);
 	CHECK_EQ(peer_counter(p, DUNE_VCPU_irq_windows), 0);
 	peer_end(p);
 	peers_teardown();
