@@ -28,8 +28,6 @@
 #include "slots.h"
 #include "stats.h"
 
-#define DUNE_MAX_VCPUS	4096
-
 struct vm_counts {
 	u64 value[DUNE_NR_VM_COUNTERS];
 };
