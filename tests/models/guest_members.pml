@@ -17,24 +17,24 @@
  * BOTH		one of each
  *
  * Mutants:
- * MUT_BIT_LATE		the member bit is set after the copy was stored
- * MUT_NO_FILL_FENCE	[GT-5] missing
- * MUT_NO_CHANGE_FENCE	[GT-6] missing: members are read before the change
+ * MUT_BIT_LATE		[PART] the member bit is set after the copy was stored
+ * MUT_NO_FILL_FENCE	[PART] [GT-5] missing
+ * MUT_NO_CHANGE_FENCE	[PART] [GT-6] missing: members are read before the change
  * MUT_FILL_BLIND	a fill takes no lock
  * MUT_FILL_REREAD	nor this one, but it reads the master again after its store,
  *			and undoes and flushes if that has changed
  * MUT_FILL_HIDDEN	the same, and the MMU is off in between
  * MUT_MEMBERS_FIRST	a change of the whole region reads the members, then locks
- * MUT_RESET_FIRST	members are reset before the shootdown
+ * MUT_RESET_FIRST	[BOTH] members are reset before the shootdown
  * MUT_NO_RESET_LOCK	members are reset after the region was unlocked
  * MUT_VIEW_KEPT	the views of members keep their copy
  * MUT_VIEW_LATE	they lose it after the shootdown
  * MUT_LEAVE_EARLY	a leaving vCPU flushes after it was taken off the members
  * MUT_LEAVE_NO_FLUSH	it does not flush
  * MUT_LEAVE_UNLOCKED	it takes no lock
- * MUT_ABSENT_IS_FLUSHED	what was found absent is taken for flushed
- * MUT_ABSENT_UNLOCKED	the same of a region, without its lock
- * MUT_NO_GRACE		the PD is freed right after the shootdown
+ * MUT_ABSENT_IS_FLUSHED	[PART] what was found absent is taken for flushed
+ * MUT_ABSENT_UNLOCKED	[BOTH] the same of a region, without its lock
+ * MUT_NO_GRACE		[BOTH] the PD is freed right after the shootdown
  * MUT_FREE_FIRST	it is freed before the shootdown
  */
 #include "tso.inc"

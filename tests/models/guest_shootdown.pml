@@ -27,9 +27,9 @@
  * MUT_FLUSHING_IGNORED	a run's begin flushes for FLUSH only
  * MUT_POLL_BLIND	who waits for a polling vCPU does not look at mode
  * MUT_POLL_NO_WAIT	nobody waits for a polling vCPU
- * MUT_DEAF		a polling vCPU that waits for another looks at no request
- * MUT_NO_SELF		a caller in plain Linux mode makes no request of itself
- * MUT_NO_LOCAL		a caller in Dune mode does not flush itself
+ * MUT_DEAF		[PEERS] a polling vCPU that waits for another looks at no request
+ * MUT_NO_SELF		[PEERS] a caller in plain Linux mode makes no request of itself
+ * MUT_NO_LOCAL		[PEERS] a caller in Dune mode does not flush itself
  * MUT_CPU_LATE		the vCPU's CPU is written after the look at requests
  * MUT_CPU_CACHED	the CPU to kick is read before the request is made
  * MUT_NO_KICK		no kick
