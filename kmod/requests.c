@@ -7,6 +7,7 @@
 #include "kick.h"
 #include "requests.h"
 #include "trace.h"
+#include "vcpu_requests.h"
 
 #define FIRST_VECTOR	32u	/* below it are exceptions */
 #define LAST_VECTOR	255u
@@ -30,17 +31,11 @@ static void deliver_irq(struct dune_vcpu *vcpu)
 	trace_dune_irq(vector, TRACE_IRQ_INJECTED);
 }
 
-/*
- * Cleared before it is done: what is requested again from here on is there for
- * the next run. One instruction, not a loop that others could hold up.
- */
 void vcpu_take_requests(struct dune_vcpu *vcpu)
 {
-	atomic_t *requests = (atomic_t *)&vcpu->page->requests;
-	u32 taken = atomic_read(requests) & DUNE_REQUESTS;
+	u32 taken = vreq_run_take(vcpu->page);
 
-	atomic_andnot(taken, requests);
-	if (taken & DUNE_REQ_FLUSH) {
+	if (taken & VREQ_FLUSHES) {
 		vmx_flush_guest(&vcpu->vmx);
 		vcpu_count(vcpu, DUNE_VCPU_guest_flushes);
 		trace_dune_guest_flush(vcpu);

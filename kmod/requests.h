@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What other threads want of a vCPU: dune_vcpu_page.requests. A run reads them
- * once, after it has said that it is in guest (smp/kick.h): who sets one later
- * ends the run by DUNE_HC_KICK. Between two runs nothing is taken, so nothing
- * gets lost there.
+ * once, after it has said that it is in guest (smp/vcpu_requests.h, smp/kick.h):
+ * who sets one later ends the run by DUNE_HC_KICK. Between two runs nothing is
+ * taken, so nothing gets lost there.
  *
  * An interrupt that the guest cannot take yet becomes an open window: the VMCS
  * remembers it, wherever the vCPU goes, until the guest can.

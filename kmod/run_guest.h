@@ -10,6 +10,7 @@
 #include "requests.h"
 #include "residency.h"
 #include "vcpu.h"
+#include "vcpu_requests.h"
 
 /*
  * irqs and preemption off, no work pending. The caller ends the guest's time
@@ -28,8 +29,8 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 	/* The guest's FPU state is the thread's. */
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
-	WRITE_ONCE(page->mode, 1);
 	sd_begin(sd, vcpu->id);
+	vreq_run_begin(page);
 	gen = sd_enter(&vm->sd, sd);
 	if (gen) {
 		vmx_flush_ept(vcpu->vmx.eptp);
@@ -38,16 +39,14 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 	}
 	sd_entered(sd);
 	residency_enter(&vcpu->vmx);
-	/* After the fence of sd_enter(): see smp/kick.h. */
-	if (unlikely(READ_ONCE(page->requests)))
+	if (unlikely(vreq_run_pending(page)))
 		vcpu_take_requests(vcpu);
 	guest_time_begin();
 	begin = guest_tsc_begin();
 	vcpu_run_inner(vcpu, exit);
 	guest_tsc_end(vcpu, begin);
 	end = sd_exit(sd);
-	/* The guest's accesses come before: who reads 0 may free memory. */
-	smp_store_release(&page->mode, 0);
+	vreq_run_end(page);
 	residency_leave(&vcpu->vmx, end);
 	if (end == SD_END_KICKED)
 		vcpu_count(vcpu, DUNE_VCPU_kicked);

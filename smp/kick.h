@@ -6,8 +6,8 @@
  *
  *   CPU, about to run a vCPU (irqs off)   sender
  *     who = the vCPU, run++                 request |= ...
- *     mode = ENTERING                       full fence              [GT-2]
- *     full fence            [GT-1]          read mode, who; ENTERING: wait
+ *     mode = ENTERING                       full fence              [KI-2]
+ *     full fence            [KI-1]          read mode, who; ENTERING: wait
  *     read its requests                     IN_GUEST and wanted:
  *     mode = IN_GUEST, VM entry ...           -> EXITING, kick (one for all)
  *     mode = OUTSIDE (release) [SD-3]         wait until that run has ended
@@ -25,7 +25,7 @@
 static inline void kick_fence(void)
 {
 	/*
-	 * [GT-2] The request before mode; pairs with [GT-1] in sd_enter(): else
+	 * [KI-2] The request before mode; pairs with [KI-1] in sd_enter(): else
 	 * a vCPU counts as outside and enters without having seen it. Shape: SB.
 	 */
 	plat_full_mb();

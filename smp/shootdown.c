@@ -32,8 +32,8 @@ u64 sd_enter(const struct sd_vm *vm, struct sd_cpu *cpu)
 	 * [SD-1] mode before gen; pairs with [SD-2] in sd_bump(): else this CPU
 	 * enters with the old generation after the flusher saw it outside and
 	 * did not kick it. Shape: SB.
-	 * [GT-1] mode before the vCPU's requests, which the run reads next; pairs
-	 * with [GT-2] in kick_fence(): else it misses one whose sender saw it
+	 * [KI-1] mode before the vCPU's requests, which the run reads next; pairs
+	 * with [KI-2] in kick_fence(): else it misses one whose sender saw it
 	 * outside. Shape: SB.
 	 */
 	plat_full_mb();

@@ -128,7 +128,10 @@ struct dune_exit {
 #define DUNE_REQ_FLUSH		(1u << 0)	/* forget all translations of the
 						 * guest's own page tables */
 #define DUNE_REQ_IRQ		(1u << 1)	/* interrupt notify_vector */
-#define DUNE_REQUESTS		(DUNE_REQ_FLUSH | DUNE_REQ_IRQ)
+#define DUNE_REQ_FLUSHING	(1u << 2)	/* the owner has taken FLUSH while it
+						 * polls, and is about to flush; the
+						 * module: as FLUSH */
+#define DUNE_REQUESTS		(DUNE_REQ_FLUSH | DUNE_REQ_IRQ | DUNE_REQ_FLUSHING)
 
 /* vCPUs of a vm: their ids are below it. */
 #define DUNE_MAX_VCPUS		1024u

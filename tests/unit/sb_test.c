@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The store-buffering pairs of the core, on real cores: SD-1/SD-2, GT-1/GT-2
+ * The store-buffering pairs of the core, on real cores: SD-1/SD-2, KI-1/KI-2
  * and IV-1/IV-2. Two threads meet before each round and do one side each, with a
  * small random lead. Built without sanitizers, which would hide the reordering;
  * says nothing on a machine with one core.
@@ -160,7 +160,7 @@ static void a_cpu_that_enters_flushes_or_is_kicked(void)
 		kicks, flushed);
 }
 
-/* --- GT-1, GT-2 --- */
+/* --- KI-1, KI-2 --- */
 
 static void a_run_that_begins_takes_the_request_or_is_kicked(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * [GT-1] sd_enter() against [GT-2] kick_fence(): a vCPU enters without having
+ * [KI-1] sd_enter() against [KI-2] kick_fence(): a vCPU enters without having
  * seen a request, and its sender has seen it outside.
  */
 #include "litmus.h"
@@ -59,9 +59,9 @@ static bool request_weak(unsigned int i)
 }
 
 static const struct litmus litmus = {
-	.name = "requests_vs_kick",
-	.labels = "[GT-1] and [GT-2]",
-	.weak_side = { "no [GT-1] in sd_enter()", "no [GT-2] in kick_fence()" },
+	.name = "kick_vs_run",
+	.labels = "[KI-1] and [KI-2]",
+	.weak_side = { "no [KI-1] in sd_enter()", "no [KI-2] in kick_fence()" },
 	.reset = reset,
 	.side = { enter, request },
 	.weak = { enter_weak, request_weak },
