@@ -85,7 +85,7 @@ static int on_done(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 
 static int on_interrupt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
-	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken in run_guest() */
+	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken with irqs on again */
 	return VCPU_CONTINUE;
 }
 

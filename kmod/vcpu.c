@@ -16,9 +16,11 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 	if (vcpu->retired)
 		return;
 	vcpu->retired = true;
-	/* Refused after a bug only: what may be in use is not freed. */
+	/* Refused after a bug only: what may be in use is never freed. */
 	if (residency_retire(&vcpu->vmx) == RESIDENCY_DONE)
 		vmx_vcpu_destroy(&vcpu->vmx);
+	else
+		vcpu->leaked = true;
 	pt_cache_drain(&vcpu->tables);
 	ida_free(&vm->vcpu_ids, vcpu->id);
 	vm_count_live(vm, DUNE_VM_vcpus, -1);
@@ -36,6 +38,8 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 	thread_exit_unwatch(vcpu);
 	vcpu_retire(vcpu);
 	stats_vcpu_end(vcpu);
+	if (vcpu->leaked)
+		return;
 	put_pid(vcpu->owner);
 	plat_note_gone(vcpu->page);
 	plat_note_gone(vcpu);
@@ -103,7 +107,8 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->page)
 		goto err_vcpu;
-	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
+	err = vmx_vcpu_create(&vcpu->vmx, &vcpu->page->regs,
+			      pt_root_pa(&vm->ept));
 	if (err)
 		goto err_page;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");

@@ -63,6 +63,7 @@ static void limits_getppid(void)
 			      "the module has no counter fast_syscalls");
 	limit_cost("getppid, re-issued", reissue,
 		   limit_here(REISSUE_MOST, 345, native->median), native->median);
+	limits_events("getppid, re-issued", reissue);
 	limit_exact(say("getppid, re-issued", "calls made in the kernel"),
 		    facts->fast_calls[BY_REISSUE], 0);
 }

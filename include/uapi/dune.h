@@ -26,7 +26,7 @@
 
 #include "dune_counters.h"
 
-#define DUNE_API_VERSION	2
+#define DUNE_API_VERSION	3
 #define DUNE_DEVICE_PATH	"/dev/dune"
 
 /* General registers in hardware encoding order, then what the VMCS holds. */
@@ -230,8 +230,15 @@ struct dune_fork_frame {
 
 /*
  * Hypercalls: VMCALL (0f 01 c1, no prefix) at CPL 0 with rax = number, rdi = argument, result in
- * rax (a value or -errno). Any other rax is a Linux system call with the
- * Linux register convention. VMCALL at CPL > 0 gets #UD.
+ * rax (a value or -errno). Any other rax is a Linux system call, the number in
+ * its lower half, with the Linux register convention. VMCALL at CPL > 0 gets
+ * #UD.
+ *
+ * A system call whose rax has bit 33 set is packed: what SYSCALL left behind
+ * has been put where the module finds it without asking the CPU. The upper half
+ * of rax is the lower half of RFLAGS (whose bit 1 is always 1), r11 is rsp, and
+ * rcx is where the guest goes on, with r11 = those flags. Otherwise it goes on
+ * behind the VMCALL.
  *
  * A system call is made inside the kernel, without leaving DUNE_RUN, if it is
  * on a list of calls for which that makes no difference, no seccomp filter,

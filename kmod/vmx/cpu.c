@@ -118,7 +118,6 @@ void vmx_vmcs_clear(struct vmx_vcpu *v)
 {
 	vmx_insn_vmclear(v->vmcs_pa);
 	v->launched = 0;
-	v->host_rsp = 0;	/* entry.S: look at launched */
 	if (this_cpu_read(vmx_cpu.current_vmcs) == v)
 		this_cpu_write(vmx_cpu.current_vmcs, NULL);
 }

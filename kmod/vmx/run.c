@@ -95,8 +95,8 @@ static u32 host_irqs(void)
 /*
  * A VM exit clears DEBUGCTL. Linux keeps no copy, and RDMSR is slow: what was
  * read is good for as long as it was 0 and nothing ran here that could have
- * set it: no other thread, no interrupt, no call on a perf event (who makes
- * one says so by vmx_host_debugctl_changed()).
+ * set it: no other thread (vmx_host_switched()), no interrupt, no call on a perf
+ * event (who makes one says so by vmx_host_debugctl_changed()).
  */
 static void sync_host_debugctl(struct vmx_vcpu *v)
 {
@@ -206,7 +206,6 @@ enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
 	if (reason & EXIT_REASON_FAILED) {
 		v->launched = 0;
-		v->host_rsp = 0;
 		decode_failed(exit);
 		return exit->kind;
 	}

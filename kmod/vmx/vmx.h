@@ -12,6 +12,7 @@
 
 #include <linux/list.h>
 #include <linux/percpu-defs.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 #include <asm/desc_defs.h>
 #include <uapi/dune.h>
@@ -21,9 +22,17 @@
 #define VMX_NO_CPU	(-1)
 
 struct vmx_vcpu {
-	u64 host_rsp;		/* entry.S: what HOST_RSP holds; 0: not known */
+	/*
+	 * entry.S, in this order: HOST_RSP is the address of gprs, so that an
+	 * exit finds the registers' place, the stack, and room below for one
+	 * push. The stack's own depth differs from call to call.
+	 */
+	u64 exit_room;
+	struct dune_regs *gprs;	/* constant: the guest's, in the vCPU page */
+	u64 host_sp;		/* at the last entry */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
-	u32 host_irqs;		/* see host_debugctl() in run.c */
+	u32 host_irqs;		/* see sync_host_debugctl() in run.c */
+	u64 host_switches;	/* of the thread, when that was last looked at */
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
 	bool debugctl_stale;	/* it may have changed: read it again */
 	bool rcu_noted;		/* since the last exit for an interrupt */
@@ -122,7 +131,8 @@ void vmx_free_cpu_regions(void);
 
 /* ---- vCPU state ---- */
 /* Allocates and fills the memory; may sleep. 0 or negative errno. */
-int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa);
+int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
+		    u64 ept_root_pa);
 /* The vCPU must be loaded nowhere. */
 void vmx_vcpu_destroy(struct vmx_vcpu *v);
 
@@ -183,15 +193,25 @@ void vmx_irq_window_close(struct vmx_vcpu *v);
  * loaded all the time. Between two entries nothing may fault on memory or use
  * hardware breakpoints: CR2 and DR7 are the guest's until the end.
  *
- * vmx_run() (enter.h) enters once. gprs is the guest's register file, loaded
- * and stored. It takes NMI and #MC of the host itself, returns the kind of the
- * exit, and fills *exit where the kind says so.
+ * vmx_run() (enter.h) enters once; v->gprs is loaded and stored. It takes NMI
+ * and #MC of the host itself, returns the kind of the exit, and fills *exit
+ * where the kind says so.
  */
 void vmx_run_begin(struct vmx_vcpu *v);
 void vmx_run_end(struct vmx_vcpu *v);
 /* Something other than an interrupt may have changed the host's DEBUGCTL. */
 static inline void vmx_host_debugctl_changed(struct vmx_vcpu *v)
 {
+	v->debugctl_stale = true;
+}
+/* Before a first run: has another thread run in between? */
+static inline void vmx_host_switched(struct vmx_vcpu *v)
+{
+	u64 switches = current->nvcsw + current->nivcsw;
+
+	if (v->host_switches == switches)
+		return;
+	v->host_switches = switches;
 	v->debugctl_stale = true;
 }
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);

@@ -294,6 +294,61 @@ static void moving(void)
 	mode_exit();
 }
 
+static volatile int unwound[2];
+
+static void on_unwind(void *depth)
+{
+	unwound[(uintptr_t)depth]++;
+}
+
+/* Other frames than those of the calls before. */
+static void __attribute__((noinline)) pause_deep(int depth)
+{
+	volatile char frame[300];
+
+	frame[0] = depth;
+	if (depth) {
+		pause_deep(depth - 1);
+	} else {
+		pthread_cleanup_push(on_unwind, (void *)1);
+		__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+		while (stop)
+			pause();
+		pthread_cleanup_pop(0);
+	}
+	frame[1] = frame[0];
+}
+
+static void *is_cancelled(void *unused)
+{
+	mode_enter();
+	pthread_cleanup_push(on_unwind, (void *)0);
+	for (int i = 0; i < 10; i++)
+		syscall(SYS_umask, 022);
+	pause_deep(20);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+/* The unwinder finds the guest's frames from the page: not those of a call before. */
+static void cancelled(void)
+{
+	for (int i = 0; i < 5; i++) {
+		pthread_t thread;
+		void *result;
+
+		stop = 0;
+		REQUIRE(pthread_create(&thread, NULL, is_cancelled, NULL) == 0);
+		wait_for(&stop, 1, 30);
+		usleep(20000);
+		CHECK_EQ(pthread_cancel(thread), 0);
+		CHECK_EQ(pthread_join(thread, &result), 0);
+		CHECK(result == PTHREAD_CANCELED);
+		CHECK_EQ(unwound[1], i + 1);
+		CHECK_EQ(unwound[0], i + 1);
+	}
+}
+
 static void close_vcpus(void)
 {
 	char path[64], name[64];
@@ -362,6 +417,7 @@ int main(int argc, char **argv)
 	test_part("deep_stack", deep_stack);
 	test_part("two_threads", two_threads);
 	test_part("moving", moving);
+	test_part("cancelled", cancelled);
 	test_part("closed", closed);
 	return test_end();
 }
