@@ -62,7 +62,7 @@ static inline void sd_begin(struct sd_cpu *cpu, u32 who)
 {
 	plat_store(&cpu->who, who);
 	/* Also a release of what earlier guest runs accessed, as [SD-3]. */
-	plat_store_release(&cpu->run, cpu->run + 1);
+	plat_inc64_owner(&cpu->run);
 }
 
 /*

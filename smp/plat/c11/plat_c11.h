@@ -82,6 +82,14 @@ static inline void plat_add64_release(u64 *p, u64 n)
 	__atomic_fetch_add(p, n, __ATOMIC_RELEASE);
 }
 
+/* *p += 1 by its only writer; a release. */
+static inline void plat_inc64_owner(u64 *p)
+{
+	PLAT_CHAOS();
+	__atomic_store_n(p, __atomic_load_n(p, __ATOMIC_RELAXED) + 1,
+			 __ATOMIC_RELEASE);
+}
+
 /*
  * *p |= bits; a full fence before and after. The locked instruction of x86 is
  * one; a fence of its own would double the price.

@@ -65,6 +65,15 @@ static inline void plat_add64_release(u64 *p, u64 n)
 	atomic64_add(n, (atomic64_t *)p);
 }
 
+/*
+ * *p += 1 by its only writer; a release. One instruction, which
+ * smp_store_release(p, *p + 1) is not.
+ */
+static inline void plat_inc64_owner(u64 *p)
+{
+	asm volatile("incq %0" : "+m" (*p) : : "memory", "cc");
+}
+
 /* *p |= bits; a full fence before and after. */
 static inline void plat_or32_full(u32 *p, u32 bits)
 {

@@ -156,6 +156,10 @@ int main(int argc, char **argv)
 		.rounds = 100000, .threads = 4 });
 	if (opt.native)
 		SKIP("there is no native twin of the ABI");
+	if (opt.only && !strcmp(opt.only, "kick_cost")) {
+		kick_cost();
+		return test_end();
+	}
 	test_part("page_fields", page_fields);
 	test_part("flush_at_entry", flush_at_entry);
 	test_part("no_exits", no_exits);

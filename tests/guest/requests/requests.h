@@ -137,6 +137,7 @@ void irq_kept(void);
 void irq_deferred(void);
 void irq_hlt(void);
 void irq_vectors(void);
+void kick_cost(void);		/* cost.c */
 void ipis(void);		/* ipis.c */
 void ipis_two_processes(void);
 
