@@ -15,6 +15,7 @@
 
 #include "fastcall.h"
 #include "reenter.h"
+#include "requests.h"
 #include "vmx/enter.h"
 
 #define RED_ZONE	128
@@ -236,6 +237,9 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 		return hc_slot(vcpu);
 	case DUNE_HC_EXIT:
 		return hc_exit(vcpu);
+	case DUNE_HC_KICK:
+		regs->rax = vcpu_kick(vcpu, READ_ONCE(regs->rdi));
+		return VCPU_CONTINUE;
 	default:
 		regs->rax = -ENOSYS;
 		return VCPU_CONTINUE;

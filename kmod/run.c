@@ -13,6 +13,7 @@
 #include "power.h"
 #include "quantum.h"
 #include "reenter.h"
+#include "requests.h"
 #include "run_guest.h"
 #include "vcpu.h"
 
@@ -110,6 +111,7 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 	}
 	if (sync & DUNE_SYNC_REGS) {
 		regs = page->regs;
+		vcpu_keep_irq(vcpu);
 		vmx_set_regs(&vcpu->vmx, &regs);
 		/* What it was about is gone, unless nothing can go on. */
 		if (!vcpu_exit_is_fatal(&vcpu->deferred_exit))

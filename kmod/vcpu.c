@@ -22,7 +22,7 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 	else
 		vcpu->leaked = true;
 	pt_cache_drain(&vcpu->tables);
-	atomic_dec(&vm->nr_vcpus);
+	ida_free(&vm->vcpu_ids, vcpu->id);
 	vm_count_live(vm, DUNE_VM_vcpus, -1);
 }
 
@@ -96,7 +96,7 @@ static const struct file_operations vcpu_fops = {
 };
 
 /* Complete but in nobody's list yet. */
-static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
+static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 {
 	struct dune_vcpu *vcpu;
 	int err = -ENOMEM;
@@ -113,6 +113,8 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 		goto err_page;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");
 	plat_note(vcpu->page, PAGE_SIZE, "dune_vcpu_page");
+	vcpu->id = id;
+	vcpu->page->id = id;
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);
@@ -134,15 +136,15 @@ err_vcpu:
 int vcpu_create_fd(struct dune_vm *vm)
 {
 	struct dune_vcpu *vcpu;
-	int fd;
+	int id, fd;
 
-	if (atomic_inc_return(&vm->nr_vcpus) > DUNE_MAX_VCPUS) {
-		atomic_dec(&vm->nr_vcpus);
-		return -ENOSPC;
-	}
-	vcpu = vcpu_create(vm);
+	id = ida_alloc_max(&vm->vcpu_ids, DUNE_MAX_VCPUS - 1,
+			   GFP_KERNEL_ACCOUNT);
+	if (id < 0)
+		return id;
+	vcpu = vcpu_create(vm, id);
 	if (IS_ERR(vcpu)) {
-		atomic_dec(&vm->nr_vcpus);
+		ida_free(&vm->vcpu_ids, id);
 		return PTR_ERR(vcpu);
 	}
 	thread_exit_watch(vcpu);

@@ -30,6 +30,7 @@ struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
+	u32 id;				/* constant; its own in the vm until retired */
 
 	/* Owner only. */
 	struct vmx_vcpu vmx;

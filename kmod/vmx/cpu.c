@@ -127,6 +127,13 @@ void vmx_flush_ept(u64 eptp)
 	vmx_insn_invept(VMX_EPT_EXTENT_CONTEXT, eptp);
 }
 
+void vmx_flush_guest(const struct vmx_vcpu *v)
+{
+	/* Without VPIDs each entry and each exit does it. */
+	if (vmx_caps.vpid)
+		vmx_insn_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, v->vpid.vpid);
+}
+
 enum vpid_use vmx_vpid_load(struct vmx_vcpu *v)
 {
 	enum vpid_use use;

@@ -91,7 +91,10 @@ u32 vmx_api_caps(void)
 	       (vmx_caps.ept_2m ? DUNE_CAP_EPT_2M : 0) |
 	       (vmx_caps.ept_1g ? DUNE_CAP_EPT_1G : 0) |
 	       (vmx_caps.vpid ? DUNE_CAP_VPID : 0) |
-	       (vmx_caps.timer ? DUNE_CAP_QUANTUM : 0);
+	       (vmx_caps.timer ? DUNE_CAP_QUANTUM : 0) |
+	       (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_INVPCID &&
+		boot_cpu_has(X86_FEATURE_INVPCID) ? DUNE_CAP_INVPCID : 0) |
+	       DUNE_CAP_REQUESTS;
 }
 
 int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,

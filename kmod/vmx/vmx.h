@@ -48,6 +48,7 @@ struct vmx_vcpu {
 	u64 host_fs_base;
 	struct vpid_tag vpid;	/* without VPIDs every transition flushes */
 	u32 quantum_ticks;	/* of the preemption timer */
+	bool irq_window;	/* an exit is wanted when the guest can take an interrupt */
 	bool host_stale;	/* since the last vmx_host_state_restore() */
 	u16 host_ldt;		/* for that; 0: none */
 	u32 state;		/* enum residency_state; see sched-hooks */
@@ -92,6 +93,7 @@ enum vmx_exit_kind {
 	VMX_EXIT_RDPMC,
 	VMX_EXIT_WBINVD,
 	VMX_EXIT_QUANTUM,	/* the preemption timer ran out */
+	VMX_EXIT_IRQ_WINDOW,	/* the guest can take an interrupt now */
 	VMX_EXIT_INVALID_INSN,	/* what this guest does not have: #UD */
 	VMX_NR_EXIT_KINDS
 };
@@ -174,6 +176,19 @@ void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
 void vmx_reinject_event(struct vmx_vcpu *v, u32 info);
 
 /*
+ * irq.c. An external interrupt: at the next entry, unless the guest cannot take
+ * one now or another event is to be delivered there.
+ */
+enum vmx_irq { VMX_IRQ_INJECTED, VMX_IRQ_BLOCKED };
+enum vmx_irq vmx_inject_irq(struct vmx_vcpu *v, u8 vector);
+/* One that no entry has delivered yet; that the last exit interrupted. */
+bool vmx_irq_is_injected(const struct vmx_vcpu *v);
+bool vmx_irq_was_interrupted(const struct vmx_vcpu *v);
+/* VMX_EXIT_IRQ_WINDOW as soon as the guest can take one, until closed. */
+void vmx_irq_window_open(struct vmx_vcpu *v);
+void vmx_irq_window_close(struct vmx_vcpu *v);
+
+/*
  * A run: begin, any number of entries, end; irqs off, preemption off and FPU
  * loaded all the time. Between two entries nothing may fault on memory or use
  * hardware breakpoints: CR2 and DR7 are the guest's until the end.
@@ -203,5 +218,7 @@ void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
 
 /* This CPU's cached translations; preemption off. */
 void vmx_flush_ept(u64 eptp);
+/* What this CPU has cached of the guest's own page tables, every PCID. */
+void vmx_flush_guest(const struct vmx_vcpu *v);
 
 #endif /* KMOD_VMX_VMX_H */

@@ -76,7 +76,8 @@ static const struct field fields[] = {
 	FIELD(sregs.cr3), FIELD(sregs.fs_base), FIELD(sregs.gs_base),
 	FIELD(sregs.gdt_base), FIELD(sregs.idt_base), FIELD(sregs.tss_base),
 	FIELD(sregs.gdt_limit), FIELD(sregs.tss_limit), FIELD(quantum_us),
-	FIELD(reserved0),
+	FIELD(reserved0), FIELD(id), FIELD(requests), FIELD(notify_vector),
+	FIELD(irr),
 	FIELD(reserved1), FIELD(exit), FIELD(exit.reserved), FIELD(reserved2),
 	FIELD(counters),
 };
