@@ -23,6 +23,8 @@
 #define PLAT_ARENA_SHIFT	21
 #define PLAT_ARENA_SIZE		(1ull << PLAT_ARENA_SHIFT)
 #define PLAT_PAGE_SHIFT		12
+#define PLAT_SLOT_SHIFT		30
+#define PLAT_SLOT_SIZE		(1ull << PLAT_SLOT_SHIFT)
 
 struct plat_guest_ops {
 	void *(*page_alloc)(void);	/* zeroed, or NULL */
@@ -30,7 +32,11 @@ struct plat_guest_ops {
 	void *(*object_alloc)(size_t size);	/* zeroed, or NULL */
 	void (*object_free)(void *object);
 	u64 (*pa)(const void *page);	/* guest physical address of a page */
-	void *(*va)(u64 pa);		/* and back, for pages of arenas */
+	/*
+	 * And back: slot_hva[i] is the address of guest physical i << 30. Set
+	 * for a slot before the first of its pages is handed out.
+	 */
+	const u64 *slot_hva;
 	void (*kick)(const plat_cpumask_t *mask);	/* as plat_kick() */
 	void (*warn)(const char *msg);
 };
@@ -99,7 +105,8 @@ static inline u64 plat_pa(const void *page)
 
 static inline void *plat_va(u64 pa)
 {
-	return plat_guest_ops->va(pa);
+	return (void *)(uintptr_t)(plat_guest_ops->slot_hva[pa >> PLAT_SLOT_SHIFT] +
+				   (pa & (PLAT_SLOT_SIZE - 1)));
 }
 
 static inline void **plat_arena_slot(const void *page)
