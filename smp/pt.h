@@ -71,13 +71,17 @@ struct pt_geometry {
 	u64 accessed_bit;	/* 0: the format has none */
 	u64 dirty_bit;
 	u64 aged_bit;		/* software: accessed was cleared without a flush */
+	u64 cached_mask;	/* any bit set in a leaf: a CPU may have cached it */
 	u64 cow_bit;		/* software: PT_COW; 0: the format has none */
 	u64 rights_mask;	/* every bit that rights() looks at */
 	u64 perm_mask;		/* of these: what hardware heeds */
 	u64 perm_inverted;	/* of these: forbids when set */
+	/*
+	 * Each right has bits of its own. Without PT_R the result is not
+	 * present for hardware; when it keeps a bit of present_mask it stays a
+	 * leaf for software.
+	 */
 	u64 (*set_rights)(u64 entry, unsigned int rights);
-	/* Leaves without PT_RWX stay; else pt_protect() refuses to make them. */
-	bool has_none;
 };
 
 extern const struct pt_geometry pt_ept_ad;	/* EPT with accessed/dirty */

@@ -79,6 +79,7 @@ const struct pt_geometry pt_ept_ad = {
 	.accessed_bit = EPT_ACCESSED,
 	.dirty_bit = EPT_DIRTY,
 	.aged_bit = EPT_AGED,
+	.cached_mask = EPT_ACCESSED | EPT_AGED,
 };
 
 const struct pt_geometry pt_ept_plain = {
@@ -91,4 +92,5 @@ const struct pt_geometry pt_ept_plain = {
 	.present_mask = PT_RWX,
 	.leaf_bit = EPT_LARGE,
 	.addr_mask = EPT_ADDR,
+	.cached_mask = PT_RWX,
 };

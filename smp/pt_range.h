@@ -17,6 +17,9 @@
  *   gather_needs_flush(), after any number of operations, before it relies on a
  *   loss of rights or reuses memory; then gather_release(). Nothing that only
  *   adds rights needs a flush: a CPU that missed it takes one fault more.
+ * - Who finds nothing to do, or nothing that was cached, knows nothing of the
+ *   flush of another thread that did it before: inval.h's begin, pending and
+ *   end around operation and flush tell.
  * - A leaf that no CPU can have cached (accessed clear, never aged) is changed
  *   and removed without a flush. Where hardware does not walk the entries
  *   themselves but copies of them, as for level 3 of shared guest tables, map
@@ -64,12 +67,17 @@ int pt_cache_fill_to(struct pt_cache *cache, unsigned int nr);
  * What to do to a leaf's rights: keep & old | set. Made once, used often.
  * A leaf with PT_COW is never writable for hardware, whatever PT_W says: PT_W
  * there means "may be written, after a copy". So protecting keeps PT_COW, and
- * a clone's first half is keep = PT_RIGHTS, set = PT_COW. To take PT_COW away
- * from a leaf use pt_replace(), or do not keep PT_W here.
+ * a clone's first half is keep = PT_RIGHTS, set = PT_COW. Who keeps PT_W
+ * keeps PT_COW as well; to take that away from a leaf use pt_replace(). EPT: set
+ * has PT_R.
  */
 struct pt_change {
-	u64 keep, set;		/* of the entry of a leaf without PT_COW */
-	u64 cow_keep, cow_set;	/* with */
+	struct pt_masks {
+		u64 keep, set;	/* bits of an entry */
+		u64 takes;	/* rights that are lost, if they were there */
+	} plain, cow;		/* of a leaf without and with PT_COW */
+	u64 forbids;		/* bits that are a right when clear */
+	const struct pt_geometry *geom;
 };
 void pt_change_init(struct pt_change *change, const struct pt_geometry *geom,
 		    unsigned int keep, unsigned int set);
@@ -89,10 +97,20 @@ struct pt_protect {
  * large leaf that sticks out of the range is split. Into the gather goes what
  * lost a right and may be cached. PT_DONE, PT_NEED_TABLES.
  *
- * Without PT_R, PT_W and PT_X a leaf of pt_x86 stays known to software and is
- * not present for hardware. EPT has no such leaves: PT_INVALID.
+ * Without PT_R a leaf of pt_x86 is not present for hardware and stays known to
+ * software.
  */
 enum pt_result pt_protect(struct pt *pt, struct pt_protect *op);
+
+/*
+ * The same, the fast way, for 4 KiB pages inside of one aligned 2 MiB, [addr,
+ * end) not empty, below pd, the level-2 table that they are in. The caller is
+ * under RCU. PT_DONE; PT_STALE: there is a hole or a larger leaf, or the lock
+ * was taken; call pt_protect() for all of it, with the same gather.
+ */
+enum pt_result pt_protect_small(const struct pt_table *pd, u64 addr, u64 end,
+				const struct pt_change *change,
+				struct gather *gather);
 
 /* --- sizes --- */
 
@@ -155,7 +173,7 @@ struct pt_map_range {
 	unsigned int rights;
 	enum pt_memtype memtype;
 	enum pt_age age;
-	u64 private[2];		/* 0 before the first call */
+	u64 private;		/* 0 before the first call */
 };
 
 /*

@@ -5,8 +5,8 @@
  * 4-level paging-structure entries.
  *
  * MAY_WRITE is PT_W as software sees it; WRITE, for hardware, is clear as well
- * while the leaf is PT_COW. A leaf that allows nothing has PRESENT clear, so
- * that hardware stays away, and NONE set, so that software knows it for a leaf.
+ * while the leaf is PT_COW. A leaf without PT_R has PRESENT clear, so that
+ * hardware stays away, and NONE set, so that software knows it for a leaf.
  */
 #include "pt_entry.h"
 
@@ -37,7 +37,7 @@ _Static_assert(((X86_ADDR | X86_ACCESSED | X86_DIRTY | X86_AGED | X86_LARGE) &
 static u64 x86_set_rights(u64 entry, unsigned int rights)
 {
 	entry &= ~X86_RIGHTS;
-	entry |= rights & PT_RWX ? X86_PRESENT : X86_NONE;
+	entry |= rights & PT_R ? X86_PRESENT : X86_NONE;
 	if (rights & PT_W)
 		entry |= X86_MAY_WRITE | (rights & PT_COW ? 0 : X86_WRITE);
 	if (!(rights & PT_X))
@@ -69,6 +69,9 @@ static u64 x86_make_leaf(const struct pt_leaf *leaf)
 		entry |= X86_ACCESSED;
 	if (leaf->age == PT_DIRTY)
 		entry |= X86_DIRTY;
+	/* What is present is readable. */
+	if (leaf->rights & PT_RWX)
+		return x86_set_rights(entry, leaf->rights | PT_R);
 	return x86_set_rights(entry, leaf->rights);
 }
 
@@ -90,9 +93,9 @@ const struct pt_geometry pt_x86 = {
 	.accessed_bit = X86_ACCESSED,
 	.dirty_bit = X86_DIRTY,
 	.aged_bit = X86_AGED,
+	.cached_mask = X86_ACCESSED | X86_AGED,
 	.cow_bit = X86_COW,
 	.rights_mask = X86_RIGHTS,
 	.perm_mask = X86_PERM,
 	.perm_inverted = X86_NX,
-	.has_none = true,
 };
