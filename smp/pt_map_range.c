@@ -15,8 +15,8 @@
  * operation's mark is waited for. That one waits only for marks at higher
  * addresses than its own, so nobody waits in a circle, and of two that overlap
  * one gets everything. A mark counts as a leaf of its table, which so is not
- * unlinked as empty. Whoever removes it has unmapped that page after it was
- * mapped. A mark belongs to a call: it never stays behind.
+ * unlinked as empty. If somebody removes the whole table meanwhile, that was
+ * after the range was mapped. A mark belongs to a call: it never stays behind.
  */
 #include "pt_link.h"
 #include "pt_trim.h"

@@ -3,9 +3,9 @@
  * Removing exactly what a range maps.
  *
  * In contrast to pt_zap() nobody waits to install what is being removed, and
- * absence is no statement about anything else: what is absent is passed. Places
- * that pt_map_range() has reserved are removed as the leaves would be; it finds
- * its mark gone and takes that page for mapped and unmapped.
+ * absence is no statement about anything else: what is absent is passed. So are
+ * places that pt_map_range() has reserved, which are mapped after the removal;
+ * if their table goes as a whole they go with it.
  */
 #include "pt_dismantle.h"
 #include "pt_split.h"
@@ -19,8 +19,6 @@ static void remove_locked(struct pt_visit *visit, struct pt_unmap *op,
 	u64 old = plat_xchg64(entry, 0);
 
 	table->nr_leaves--;
-	if (!pt_is_present(geom, old))
-		return;
 	gather_leaf(op->range.gather, table->level, pt_was_cached(geom, old));
 	if (op->removed)
 		op->removed(op->arg, op->range.addr, old, table->level);
@@ -33,7 +31,7 @@ static enum pt_result unmap_leaves(struct pt_visit *visit, struct pt_unmap *op)
 	u64 end = pt_entry_end(range->addr, range->end, 2);
 
 	for (; range->addr < end; range->addr += 4096, entry++)
-		if (plat_load(entry))
+		if (pt_is_present(visit->geom, plat_load(entry)))
 			remove_locked(visit, op, entry);
 	return PT_DONE;
 }
@@ -66,11 +64,12 @@ static plat_noinline enum pt_result unmap_upper(struct pt_visit *visit,
 			if (!covered || op->removed)
 				return PT_DONE;
 			unlink_locked(visit, op, entry, value);
-		} else if (covered && value) {
-			remove_locked(visit, op, entry);
 		} else if (pt_is_present(geom, value)) {
-			/* And from here into the new table. */
-			return pt_split_locked(geom, table, entry, range);
+			/* Split: from here into the new table. */
+			if (!covered)
+				return pt_split_locked(geom, table, entry,
+						       range);
+			remove_locked(visit, op, entry);
 		}
 		range->addr = pt_entry_end(range->addr, range->end,
 					   table->level);

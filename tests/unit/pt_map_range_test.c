@@ -111,6 +111,25 @@ static void what_overlaps_is_refused(void)
 	check_refused(0, GIB, 3, 5 * MIB, 1);
 }
 
+/* It was not there when the operation began. */
+static void what_appears_later_is_refused_too(void)
+{
+	struct pt_map_range op = map_op_of(AT + MIB, AT + 9 * MIB, 64 * GIB, 2);
+	u64 where = AT + 8 * MIB + 5 * PAGE;
+	struct pt pt;
+
+	begin(&pt, &pt_x86);
+	pt_cache_drain(&cache);
+	CHECK_EQ(pt_map_range(&pt, &op), PT_NEED_TABLES);
+	map_at(&pt, where, PAGE, 32 * GIB, 1, PT_R, PT_OLD);
+	CHECK_EQ(map_now(&pt, &op), PT_EXISTS);
+	CHECK_EQ(op.range.addr, where);
+	for (u64 a = AT; a < AT + 10 * MIB; a += PAGE)
+		CHECK_EQ(entry_at(&pt, a) != 0, a == where);
+	check_tables(&pt, &gather);
+	destroy(&pt);
+}
+
 static void next_to_others_is_fine(void)
 {
 	struct pt_map_range op = map_op_of(AT + PAGE, AT + 2 * PAGE, 0x9000, 1);
@@ -195,6 +214,7 @@ static struct race {
 	u64 from, to[2];		/* two ranges that overlap */
 	unsigned int level;
 	u32 turn, ready;
+	bool obstacle;			/* at the end of the first one's range */
 	enum pt_result result[2];
 	struct gather gather[2];
 } race;
@@ -202,6 +222,19 @@ static struct race {
 static u64 first_of(unsigned int who)
 {
 	return race.from + (who ? 0 : 2 * MIB);
+}
+
+/* It appears when the first one has looked for something and found nothing. */
+static void place_obstacle(struct pt_map_range *op)
+{
+	struct pt_cache *mine = op->range.cache;
+	u64 where = AT + 4 * MIB - PAGE;
+
+	op->range.cache = NULL;
+	CHECK_EQ(pt_map_range(&race.pt, op), PT_NEED_TABLES);
+	op->range.cache = mine;
+	map_at(&race.pt, where, PAGE, 0, 1, PT_R, PT_OLD);
+	plat_store_release(&race.turn, race.turn + 1);
 }
 
 static void race_once(unsigned int who, struct pt_cache *mine)
@@ -214,6 +247,10 @@ static void race_once(unsigned int who, struct pt_cache *mine)
 	};
 	enum pt_result result;
 
+	if (who == 0 && race.obstacle)
+		place_obstacle(&op);
+	else if (who == 0)
+		plat_store_release(&race.turn, race.turn + 1);
 	while ((result = pt_map_range(&race.pt, &op)) == PT_NEED_TABLES)
 		CHECK_EQ(pt_cache_fill(mine), 0);
 	race.result[who] = result;
@@ -249,11 +286,15 @@ static void check_race(void)
 
 	CHECK_EQ(race.result[winner], PT_DONE);
 	CHECK_EQ(race.result[!winner], PT_EXISTS);
+	if (race.obstacle)
+		CHECK_EQ(winner, 1);
 	for (u64 a = race.from; a < end; a += PAGE) {
 		unsigned int level;
 		u64 entry = pt_lookup(&race.pt, a, &level);
 		bool mine = a >= first_of(winner) && a < race.to[winner];
 
+		if (race.obstacle && a == AT + 4 * MIB - PAGE)
+			continue;
 		CHECK_EQ(entry != 0, mine);
 		if (mine)
 			CHECK_EQ((entry & pt_x86.addr_mask) >> 36, winner + 1);
@@ -275,9 +316,10 @@ static void of_two_that_overlap_one_gets_all(void)
 		race.from = AT - 2 * MIB;
 		race.to[0] = AT + 4 * MIB + (i % 3) * PAGE;
 		race.to[1] = AT + 2 * MIB + (i % 5) * PAGE;
+		/* Only when no table was left by the last one. */
+		race.obstacle = i % 4 == 2;
 		gather_init(&race.gather[0]);
 		gather_init(&race.gather[1]);
-		plat_store_release(&race.turn, i);
 		race_once(0, &cache);
 		wait_for(&race.ready, i);
 		check_race();
@@ -434,6 +476,7 @@ int main(void)
 	gather_init(&gather);
 	CASE(the_largest_leaves_that_fit_are_used);
 	CASE(what_overlaps_is_refused);
+	CASE(what_appears_later_is_refused_too);
 	CASE(next_to_others_is_fine);
 	CASE(an_empty_table_makes_room_for_a_large_leaf);
 	CASE(without_tables_nothing_is_mapped);

@@ -336,7 +336,12 @@ static void small_ones_agree_with_the_general_one(void)
 		CHECK_EQ(entry_at(&pt, AT + i * PAGE) & ~X86_A,
 			 (0x5000 + i * PAGE) | (i < 70 ? X86_RO : X86_RW));
 	expect_flush(false);
-	/* A hole, a large leaf, and somebody at it. */
+	/* A hole, a large leaf, an unlinked table, and somebody at it. */
+	pt_find_table(&pt, AT, 1)->dead = true;
+	CHECK_EQ(pt_protect_small(pd, AT, AT + PAGE, &change, &gather), PT_STALE);
+	CHECK_EQ(pt_protect_small(pd, AT, AT + 2 * PAGE, &change, &gather),
+		 PT_STALE);
+	pt_find_table(&pt, AT, 1)->dead = false;
 	CHECK_EQ(pt_protect_small(pd, AT + 99 * PAGE, AT + 101 * PAGE, &change,
 				  &gather), PT_STALE);
 	CHECK_EQ(pt_protect_small(pd, AT + 100 * PAGE, AT + 101 * PAGE, &change,

@@ -104,6 +104,17 @@ static void clearing_clears_what_was_asked_for(void)
 	CHECK_EQ(entry_at(&pt, AT + PAGE) & (0xfff | X86_AGED), 3);
 	expect_flush(true);
 
+	/* The other bit stays. */
+	use(&pt, AT, X86_A | X86_D);
+	CHECK_EQ(pt_scan(&pt, &op), PT_DONE);
+	op = scan_of(AT, AT + PAGE, PT_SCAN_ACCESSED, PT_SCAN_CLEAR);
+	CHECK_EQ(pt_scan(&pt, &op), PT_DONE);
+	CHECK_EQ(entry_at(&pt, AT) & 0xfff, 0x43);
+	op = scan_of(AT, AT + PAGE, PT_SCAN_DIRTY, PT_SCAN_CLEAR);
+	CHECK_EQ(pt_scan(&pt, &op), PT_DONE);
+	CHECK_EQ(entry_at(&pt, AT) & 0xfff, 3);
+	expect_flush(true);
+
 	/* Both at once, and nobody who minds. */
 	use(&pt, AT + 63 * PAGE, X86_A | X86_D);
 	op = scan_of(AT, AT + 2 * MIB, BOTH, PT_SCAN_CLEAR);
