@@ -2,14 +2,19 @@
 /* The gather: holds unlinked tables until the shootdown is over. */
 #include "gather.h"
 
-/* The leaves of a whole table: no one looked which of them were ever used. */
-void gather_table(struct gather *gather, struct pt_table *table)
+void gather_merged_table(struct gather *gather, struct pt_table *table)
 {
 	gather->unflushed = gather->any = true;
-	gather->leaves[table->level] += table->nr_leaves;
 	table->next = gather->tables;
 	gather->tables = table;
 	gather->nr_tables++;
+}
+
+/* The leaves of a whole table: no one looked which of them were ever used. */
+void gather_table(struct gather *gather, struct pt_table *table)
+{
+	gather->leaves[table->level] += table->nr_leaves;
+	gather_merged_table(gather, table);
 }
 
 /*

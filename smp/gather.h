@@ -63,7 +63,7 @@ static inline void gather_release(struct gather *gather)
 		gather_release_tables(gather);
 }
 
-/* For pt_zap.c only. What is added after a flush needs the next one. */
+/* For pt_*.c only. What is added after a flush needs the next one. */
 enum gather_leaf { GATHER_LEAF_CACHED, GATHER_LEAF_NEVER_CACHED };
 static inline void gather_leaf(struct gather *gather, unsigned int level,
 			       enum gather_leaf how)
@@ -73,6 +73,15 @@ static inline void gather_leaf(struct gather *gather, unsigned int level,
 	if (how == GATHER_LEAF_CACHED)
 		gather->unflushed = true;
 }
+/* Still there, with fewer rights or with accessed or dirty cleared. */
+static inline void gather_reduced(struct gather *gather, enum gather_leaf how)
+{
+	gather->any = true;
+	if (how == GATHER_LEAF_CACHED)
+		gather->unflushed = true;
+}
+/* With its leaves, if any, or after they got another place. */
 void gather_table(struct gather *gather, struct pt_table *table);
+void gather_merged_table(struct gather *gather, struct pt_table *table);
 
 #endif /* SMP_GATHER_H */

@@ -23,40 +23,30 @@
  * the tables that the fault linked on its way down.
  */
 #include "gather.h"
-#include "pt_entry.h"
+#include "pt_link.h"
+#include "pt_range.h"
 
-static void cache_push(struct pt_cache *cache, struct pt_table *table)
+int pt_cache_fill_to(struct pt_cache *cache, unsigned int nr)
 {
-	table->next = cache->tables;
-	cache->tables = table;
-	cache->nr++;
-}
-
-static struct pt_table *cache_pop(struct pt_cache *cache)
-{
-	struct pt_table *table = cache->tables;
-
-	cache->tables = table->next;
-	cache->nr--;
-	return table;
-}
-
-int pt_cache_fill(struct pt_cache *cache)
-{
-	while (cache->nr < PT_CACHE_MAX) {
+	while (cache->nr < nr) {
 		struct pt_table *table = pt_table_alloc();
 
 		if (!table)
 			return -ENOMEM;
-		cache_push(cache, table);
+		pt_cache_push(cache, table);
 	}
 	return 0;
+}
+
+int pt_cache_fill(struct pt_cache *cache)
+{
+	return pt_cache_fill_to(cache, PT_CACHE_MAX);
 }
 
 void pt_cache_drain(struct pt_cache *cache)
 {
 	while (cache->nr)
-		pt_table_free(cache_pop(cache));
+		pt_table_free(pt_cache_pop(cache));
 }
 
 int pt_init(struct pt *pt, const struct pt_geometry *geom)
@@ -146,33 +136,17 @@ enum step {
 static enum step step_down(const struct pt_geometry *geom, u64 *entry,
 			   u64 *value, unsigned int level, struct pt_map_op *op)
 {
-	struct pt_table *table;
-	u64 link;
-
 	while (!pt_is_present(geom, *value)) {
 		if (*value)
 			return STEP_AGAIN;
 		/* Restarts have used up what was enough for one walk. */
 		if (!op->cache->nr)
 			return STEP_STALE;
-		/*
-		 * Out of the cache first: once linked it may be unlinked and
-		 * chained into somebody's gather.
-		 */
-		table = cache_pop(op->cache);
-		table->level = level - 1;
-		link = geom->make_table(pt_table_pa(table));
-		/*
-		 * [PT-1] The table's zeroes and level before the entry that
-		 * leads to it (the cas is a release); pairs with [PT-2]: else a
-		 * walk follows what the page held before. Shape: MP.
-		 */
-		if (plat_cas64(entry, value, link)) {
+		if (pt_link_table(geom, entry, value, level, op->cache) ==
+		    PT_LINKED) {
 			op->tables++;
-			*value = link;
 			return STEP_FOUND;
 		}
-		cache_push(op->cache, table);
 	}
 	if (!pt_is_leaf(geom, *value, level))
 		return STEP_FOUND;
@@ -194,7 +168,7 @@ static enum step descend(struct pt *pt, struct pt_map_op *op,
 	for (unsigned int level = PT_LEVELS; level > op->leaf.level; level--) {
 		u64 *entry = &table[pt_index(op->addr, level)];
 
-		/* [PT-2] See [PT-1]; also pt_walk.c. */
+		/* [PT-2] See [PT-1] in pt_link.h; also pt_walk.c. */
 		value = plat_load_acquire(entry);
 		step = step_down(geom, entry, &value, level, op);
 		if (step != STEP_FOUND)
@@ -281,7 +255,7 @@ static bool map_args_valid(const struct pt_map_op *op)
 
 	return op->addr < PT_ADDR_END && leaf->level >= 1 &&
 	       leaf->level < PT_LEVELS && (leaf->rights & PT_RWX) &&
-	       op->cache->nr == PT_CACHE_MAX &&
+	       op->cache->nr >= PT_CACHE_MAX &&
 	       (leaf->pa & (pt_level_size(leaf->level) - 1)) == 0;
 }
 

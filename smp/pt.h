@@ -35,6 +35,10 @@ static inline u64 pt_level_size(unsigned int level)
 #define PT_W	(1u << 1)
 #define PT_X	(1u << 2)
 #define PT_RWX	(PT_R | PT_W | PT_X)
+/* pt_x86 only. */
+#define PT_U	(1u << 3)	/* ring 3 may use it */
+#define PT_COW	(1u << 4)	/* not writable yet: PT_W holds after a copy */
+#define PT_RIGHTS	(PT_RWX | PT_U | PT_COW)
 
 /* Memory type of a leaf. */
 enum pt_memtype { PT_MEM_WB, PT_MEM_UC };
@@ -42,9 +46,10 @@ enum pt_memtype { PT_MEM_WB, PT_MEM_UC };
 /*
  * Is the leaf about to be used? An installed YOUNG leaf has its accessed bit
  * set, which spares the CPU a locked update. An OLD one has not: as long as it
- * stays clear no CPU has cached the leaf, and its removal needs no flush.
+ * stays clear no CPU has cached the leaf, and its removal needs no flush. A
+ * DIRTY one is young and counts as written to (pt_x86; EPT: as YOUNG).
  */
-enum pt_age { PT_YOUNG, PT_OLD };
+enum pt_age { PT_YOUNG, PT_OLD, PT_DIRTY };
 
 /* A leaf to install: where it points, what it allows. */
 struct pt_leaf {
@@ -66,6 +71,17 @@ struct pt_geometry {
 	u64 accessed_bit;	/* 0: the format has none */
 	u64 dirty_bit;
 	u64 aged_bit;		/* software: accessed was cleared without a flush */
+	u64 cached_mask;	/* any bit set in a leaf: a CPU may have cached it */
+	u64 cow_bit;		/* software: PT_COW; 0: the format has none */
+	u64 rights_mask;	/* every bit that rights() looks at */
+	u64 perm_mask;		/* of these: what hardware heeds */
+	u64 perm_inverted;	/* of these: forbids when set */
+	/*
+	 * Each right has bits of its own. Without PT_R the result is not
+	 * present for hardware; when it keeps a bit of present_mask it stays a
+	 * leaf for software.
+	 */
+	u64 (*set_rights)(u64 entry, unsigned int rights);
 };
 
 extern const struct pt_geometry pt_ept_ad;	/* EPT with accessed/dirty */

@@ -43,7 +43,7 @@ static u64 ept_make_ad(const struct pt_leaf *leaf)
 {
 	u64 entry = ept_make_plain(leaf);
 
-	if (leaf->age == PT_YOUNG)
+	if (leaf->age != PT_OLD)
 		entry |= EPT_ACCESSED;
 	if (leaf->rights & PT_W)
 		entry |= EPT_DIRTY;
@@ -61,23 +61,36 @@ static unsigned int ept_rights(u64 entry)
 	return entry & PT_RWX;
 }
 
+static u64 ept_set_rights(u64 entry, unsigned int rights)
+{
+	return (entry & ~(u64)PT_RWX) | (rights & PT_RWX);
+}
+
 const struct pt_geometry pt_ept_ad = {
 	.make_leaf = ept_make_ad,
 	.make_table = ept_make_table,
 	.rights = ept_rights,
+	.set_rights = ept_set_rights,
+	.rights_mask = PT_RWX,
+	.perm_mask = PT_RWX,
 	.present_mask = PT_RWX,
 	.leaf_bit = EPT_LARGE,
 	.addr_mask = EPT_ADDR,
 	.accessed_bit = EPT_ACCESSED,
 	.dirty_bit = EPT_DIRTY,
 	.aged_bit = EPT_AGED,
+	.cached_mask = EPT_ACCESSED | EPT_AGED,
 };
 
 const struct pt_geometry pt_ept_plain = {
 	.make_leaf = ept_make_plain,
 	.make_table = ept_make_table,
 	.rights = ept_rights,
+	.set_rights = ept_set_rights,
+	.rights_mask = PT_RWX,
+	.perm_mask = PT_RWX,
 	.present_mask = PT_RWX,
 	.leaf_bit = EPT_LARGE,
 	.addr_mask = EPT_ADDR,
+	.cached_mask = PT_RWX,
 };

@@ -45,4 +45,10 @@ static inline struct pt_table *pt_table_of(u64 pa)
 	return plat_page_owner(pa);
 }
 
+/* The same, of a page at hand. */
+static inline struct pt_table *pt_table_at(const u64 *entry)
+{
+	return plat_page_owner_at(entry);
+}
+
 #endif /* SMP_PT_TABLE_H */

@@ -11,7 +11,7 @@ static void iter_descend(struct pt_iter *it)
 {
 	for (;;) {
 		it->entry = &it->table[it->level][pt_index(it->addr, it->level)];
-		/* [PT-2] See [PT-1] in pt.c. */
+		/* [PT-2] See [PT-1] in pt_link.h. */
 		it->value = plat_load_acquire(it->entry);
 		if (!pt_is_table(it->geom, it->value, it->level))
 			return;
@@ -48,19 +48,25 @@ void pt_iter_next(struct pt_iter *it)
 	} while (!pt_is_present(it->geom, it->value));
 }
 
-void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end)
+void pt_iter_begin_at(struct pt_iter *it, const struct pt_geometry *geom,
+		      const struct pt_table *top, u64 start, u64 end)
 {
-	it->geom = pt->geom;
+	it->geom = geom;
 	it->entry = NULL;
 	it->addr = start;
 	it->end = end < PT_ADDR_END ? end : PT_ADDR_END;
-	it->level = PT_LEVELS;
-	it->table[PT_LEVELS] = pt->root->entry;
+	it->level = top->level;
+	it->table[top->level] = top->entry;
 	if (start >= it->end)
 		return;
 	iter_descend(it);
 	if (!pt_is_present(it->geom, it->value))
 		pt_iter_next(it);
+}
+
+void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end)
+{
+	pt_iter_begin_at(it, pt->geom, pt->root, start, end);
 }
 
 u64 pt_lookup(const struct pt *pt, u64 addr, unsigned int *level)

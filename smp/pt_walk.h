@@ -24,6 +24,9 @@ struct pt_iter {
 };
 
 void pt_iter_begin(struct pt_iter *it, const struct pt *pt, u64 start, u64 end);
+/* The same from this table down, which holds the range. */
+void pt_iter_begin_at(struct pt_iter *it, const struct pt_geometry *geom,
+		      const struct pt_table *top, u64 start, u64 end);
 void pt_iter_next(struct pt_iter *it);
 
 #define pt_for_each_leaf(it, pt, start, end) \

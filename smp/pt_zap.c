@@ -17,8 +17,7 @@
  * Hardware may walk a dead table until the shootdown, software until the end
  * of its grace period; the gather keeps it that long.
  */
-#include "gather.h"
-#include "pt_entry.h"
+#include "pt_dismantle.h"
 
 struct zap {
 	const struct pt_geometry *geom;
@@ -34,17 +33,6 @@ static bool covers(const struct zap *zap, u64 addr, unsigned int level)
 	return first >= zap->start && zap->end - first >= pt_level_size(level);
 }
 
-static enum gather_leaf was_cached(const struct pt_geometry *geom, u64 value)
-{
-	/*
-	 * The CPU sets accessed before it caches a leaf. Cleared by software
-	 * without a flush it proves nothing: aged.
-	 */
-	if (!geom->accessed_bit || (value & (geom->accessed_bit | geom->aged_bit)))
-		return GATHER_LEAF_CACHED;
-	return GATHER_LEAF_NEVER_CACHED;
-}
-
 static void remove_leaf_locked(const struct pt_geometry *geom,
 			       struct gather *gather, struct pt_table *table,
 			       u64 *entry)
@@ -52,7 +40,7 @@ static void remove_leaf_locked(const struct pt_geometry *geom,
 	u64 value = plat_xchg64(entry, 0);
 
 	table->nr_leaves--;
-	gather_leaf(gather, table->level, was_cached(geom, value));
+	gather_leaf(gather, table->level, pt_was_cached(geom, value));
 }
 
 static void dismantle(const struct zap *zap, struct pt_table *table);
@@ -79,6 +67,14 @@ static void dismantle(const struct zap *zap, struct pt_table *table)
 		freeze_locked(zap, table);
 	plat_unlock(&table->lock);
 	gather_table(zap->gather, table);
+}
+
+void pt_dismantle(const struct pt_geometry *geom, struct gather *gather,
+		  struct pt_table *table)
+{
+	const struct zap zap = { .geom = geom, .gather = gather };
+
+	dismantle(&zap, table);
 }
 
 /*
@@ -157,7 +153,7 @@ static enum pt_zap_result zap_level(const struct zap *zap, u64 table_pa,
 		return PT_ZAP_DONE;
 	}
 	for (; addr < end; addr = next) {
-		/* [PT-2] See [PT-1] in pt.c; [IV-2] as in zap_leaves(). */
+		/* [PT-2] See [PT-1] in pt_link.h; [IV-2] as in zap_leaves(). */
 		u64 value = plat_load_acquire(&entry[pt_index(addr, level)]);
 		enum upper upper = UPPER_DESCEND;
 

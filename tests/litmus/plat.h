@@ -31,6 +31,12 @@ static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
 	return 0;
 }
 
+static inline bool plat_trylock(plat_lock_t *lock, unsigned int rank)
+{
+	(void)rank;
+	return plat_spin_try(lock);
+}
+
 static inline void plat_unlock(plat_lock_t *lock)
 {
 	plat_spin_release(lock);
@@ -57,6 +63,12 @@ static inline void *plat_va(u64 pa)
 static inline void *plat_page_owner(u64 pa)
 {
 	(void)pa;
+	return NULL;
+}
+
+static inline void *plat_page_owner_at(const void *page)
+{
+	(void)page;
 	return NULL;
 }
 

@@ -17,6 +17,7 @@
 
 #include "inval.h"
 #include "pt.h"
+#include "random.h"
 #include "shootdown.h"
 
 #define MAX_CPUS	6
@@ -94,13 +95,6 @@ int host_populate(u64 hva, unsigned int want);
 void linux_flush(void);
 
 /* --- the mm's threads (ops.c) --- */
-
-struct random {
-	u64 state;
-};
-
-u64 rnd(u64 limit);		/* of this thread */
-void rnd_seed(u64 seed);
 
 /* Copy-on-write of a page that is not writable; ptl not held. */
 void op_cow(unsigned int region, unsigned int hot);

@@ -56,11 +56,6 @@ static u64 pa(const void *page)
 	return (u64)((const char *)page - arena) + GPA_BASE;
 }
 
-static void *va(u64 gpa)
-{
-	return arena + (gpa - GPA_BASE);
-}
-
 static void kick(const plat_cpumask_t *mask)
 {
 	kicks += mask->word[0];
@@ -89,7 +84,7 @@ static void a_guest_page_table_lives_in_its_arena(void)
 	CHECK_EQ(pt_cache_fill(op.cache), 0);
 	CHECK_EQ(pt_map(&pt, &op), PT_MAP_INSTALLED);
 	CHECK_EQ(op.tables, 3);
-	CHECK_EQ(pt_lookup(&pt, op.addr, &level), 1ull << 63 | 0x5023);
+	CHECK_EQ(pt_lookup(&pt, op.addr, &level), 1ull << 63 | 1ull << 54 | 0x5023);
 	CHECK_EQ(pt.root->entry[(op.addr >> 39) & 511] & ~0xfffull,
 		 GPA_BASE + 4 * 4096);
 	CHECK(pt_table_of(pt_root_pa(&pt)) == pt.root);
@@ -113,15 +108,17 @@ static void a_guest_page_table_lives_in_its_arena(void)
 
 int main(void)
 {
+	static u64 slot_hva[(GPA_BASE >> PLAT_SLOT_SHIFT) + 1];
 	static const struct plat_guest_ops ops = {
-		page_alloc, page_free, object_alloc, object_free, pa, va, kick,
-		warn,
+		page_alloc, page_free, object_alloc, object_free, pa, slot_hva,
+		kick, warn,
 	};
 
 	arena = aligned_alloc(PLAT_ARENA_SIZE, PLAT_ARENA_SIZE);
 	if (!arena)
 		return 1;
 	memset(arena, 0, PLAT_ARENA_SIZE);
+	slot_hva[GPA_BASE >> PLAT_SLOT_SHIFT] = (uintptr_t)arena;
 	plat_guest_init(&ops);
 	plat_rcu_register();
 	CASE(a_guest_page_table_lives_in_its_arena);

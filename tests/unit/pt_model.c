@@ -7,6 +7,7 @@
 #define LARGE_BIT	0x80ull
 #define ADDR_BITS	0x000ffffffffff000ull
 #define AGED_BIT	(1ull << 52)
+#define MAY_WRITE	(1ull << 54)
 
 /* The bits of a format, as its manual has them. */
 static const struct format {
@@ -18,7 +19,7 @@ static const struct format {
 	[MODEL_EPT_AD] = { 1, 2, 4, 0, 0x70, 0, 0x78,
 			   0x100, 0x200, AGED_BIT, true },
 	[MODEL_EPT_PLAIN] = { 1, 2, 4, 0, 0x70, 0, 0x78, 0, 0, 0, false },
-	[MODEL_X86] = { 1, 2, 0, 1ull << 63, 0, 0x18, 0x18,
+	[MODEL_X86] = { 1, 2 | MAY_WRITE, 0, 1ull << 63, 0, 0x18, 0x18,
 			0x20, 0x40, AGED_BIT, false },
 };
 

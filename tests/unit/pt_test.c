@@ -45,7 +45,8 @@ static void entries_have_the_bits_of_the_manual(void)
 static void x86_entries_have_the_bits_of_the_manual(void)
 {
 	struct pt_leaf uc = { 0xfee00000, 1, PT_R | PT_W, PT_MEM_UC, PT_OLD };
-	const u64 nx = 1ull << 63;
+	struct pt_leaf written = { 0x7000, 1, PT_RWX | PT_U, PT_MEM_WB, PT_DIRTY };
+	const u64 nx = 1ull << 63, may = 1ull << 54, cow = 1ull << 53;
 	unsigned int level;
 	struct pt pt;
 
@@ -55,13 +56,17 @@ static void x86_entries_have_the_bits_of_the_manual(void)
 	map(&pt, 8192, old_ram(0x6000, 1, PT_R | PT_X));
 	map(&pt, 2 * MIB, ram(4 * MIB, 2, PT_R | PT_W));
 	map(&pt, 5 * GIB, uc);
-	CHECK_EQ(pt_lookup(&pt, 0, &level), 0x5023);
+	map(&pt, 3 * 4096, written);
+	map(&pt, 4 * 4096, ram(0x8000, 1, PT_R | PT_W | PT_COW));
+	CHECK_EQ(pt_lookup(&pt, 0, &level), may | 0x5023);
 	CHECK_EQ(pt_lookup(&pt, 4096, &level), nx | 0x6021);
 	CHECK_EQ(pt_lookup(&pt, 8192, &level), 0x6001);
-	CHECK_EQ(pt_lookup(&pt, 2 * MIB, &level), nx | 0x4000a3);
+	CHECK_EQ(pt_lookup(&pt, 2 * MIB, &level), nx | may | 0x4000a3);
 	CHECK_EQ(level, 2);
-	CHECK_EQ(pt_lookup(&pt, 5 * GIB, &level), nx | 0xfee0001b);
-	CHECK_EQ(pt.root->entry[0] & 0xfff, 0x23);
+	CHECK_EQ(pt_lookup(&pt, 5 * GIB, &level), nx | may | 0xfee0001b);
+	CHECK_EQ(pt_lookup(&pt, 3 * 4096, &level), may | 0x7067);
+	CHECK_EQ(pt_lookup(&pt, 4 * 4096, &level), nx | may | cow | 0x8021);
+	CHECK_EQ(pt.root->entry[0] & 0xfff, 0x27);
 	destroy(&pt);
 }
 

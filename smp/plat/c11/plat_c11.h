@@ -25,7 +25,8 @@ typedef unsigned long long u64;
 
 /* Any of u32, s32, u64, in one access. */
 #define plat_load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
-#define plat_store(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define plat_store(p, v) \
+	({ PLAT_CHAOS(); __atomic_store_n((p), (v), __ATOMIC_RELAXED); })
 #define plat_load_acquire(p) \
 	({ PLAT_CHAOS(); __atomic_load_n((p), __ATOMIC_ACQUIRE); })
 #define plat_store_release(p, v) \

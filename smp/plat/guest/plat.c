@@ -3,10 +3,12 @@
 #include "plat.h"
 
 const struct plat_guest_ops *plat_guest_ops;
+const u64 *plat_guest_slot_hva;
 
 void plat_guest_init(const struct plat_guest_ops *ops)
 {
 	plat_guest_ops = ops;
+	plat_guest_slot_hva = ops->slot_hva;
 }
 
 plat_cpumask_t *plat_kick_mask(void)

@@ -23,6 +23,8 @@
 #define PLAT_ARENA_SHIFT	21
 #define PLAT_ARENA_SIZE		(1ull << PLAT_ARENA_SHIFT)
 #define PLAT_PAGE_SHIFT		12
+#define PLAT_SLOT_SHIFT		30
+#define PLAT_SLOT_SIZE		(1ull << PLAT_SLOT_SHIFT)
 
 struct plat_guest_ops {
 	void *(*page_alloc)(void);	/* zeroed, or NULL */
@@ -30,12 +32,17 @@ struct plat_guest_ops {
 	void *(*object_alloc)(size_t size);	/* zeroed, or NULL */
 	void (*object_free)(void *object);
 	u64 (*pa)(const void *page);	/* guest physical address of a page */
-	void *(*va)(u64 pa);		/* and back, for pages of arenas */
+	/*
+	 * And back: slot_hva[i] is the address of guest physical i << 30. Set
+	 * for a slot before the first of its pages is handed out.
+	 */
+	const u64 *slot_hva;
 	void (*kick)(const plat_cpumask_t *mask);	/* as plat_kick() */
 	void (*warn)(const char *msg);
 };
 void plat_guest_init(const struct plat_guest_ops *ops);
 extern const struct plat_guest_ops *plat_guest_ops;
+extern const u64 *plat_guest_slot_hva;	/* ops->slot_hva */
 
 static inline void plat_cpu_relax(void)
 {
@@ -51,11 +58,18 @@ static inline void plat_lock_init(plat_lock_t *lock)
 	lock->held = 0;
 }
 
+/* Does not wait; true: it was free, and is held. */
+static inline bool plat_trylock(plat_lock_t *lock, unsigned int rank)
+{
+	(void)rank;
+	return !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
+}
+
 /* Returns 1 when somebody else held it. Its holder may have been preempted. */
 static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
 {
-	(void)rank;
-	if (plat_spin_try(lock))
+	/* Mostly free: no look at it first. */
+	if (plat_trylock(lock, rank))
 		return 0;
 	for (unsigned int i = 0; !plat_spin_try(lock); i++)
 		if (i % 64 == 63)
@@ -99,14 +113,16 @@ static inline u64 plat_pa(const void *page)
 
 static inline void *plat_va(u64 pa)
 {
-	return plat_guest_ops->va(pa);
+	return (void *)(uintptr_t)(plat_guest_slot_hva[pa >> PLAT_SLOT_SHIFT] +
+				   (pa & (PLAT_SLOT_SIZE - 1)));
 }
 
 static inline void **plat_arena_slot(const void *page)
 {
-	uintptr_t at = (uintptr_t)page & (PLAT_ARENA_SIZE - 1);
+	uintptr_t at = (uintptr_t)page;
 
-	return (void **)((uintptr_t)page - at) + (at >> PLAT_PAGE_SHIFT);
+	return (void **)(at & ~(PLAT_ARENA_SIZE - 1)) +
+	       ((at & (PLAT_ARENA_SIZE - 1)) >> PLAT_PAGE_SHIFT);
 }
 
 static inline void plat_page_set_owner(void *page, void *owner)
@@ -114,9 +130,14 @@ static inline void plat_page_set_owner(void *page, void *owner)
 	*plat_arena_slot(page) = owner;
 }
 
+static inline void *plat_page_owner_at(const void *page)
+{
+	return *plat_arena_slot(page);
+}
+
 static inline void *plat_page_owner(u64 pa)
 {
-	return *plat_arena_slot(plat_va(pa));
+	return plat_page_owner_at(plat_va(pa));
 }
 
 /* --- CPUs: the vCPU threads that share a table --- */

@@ -122,6 +122,12 @@ static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
 	return contended;
 }
 
+/* Does not wait; true: it was free, and is held. */
+static inline bool plat_trylock(plat_lock_t *lock, unsigned int rank)
+{
+	return spin_trylock(lock);
+}
+
 static inline void plat_unlock(plat_lock_t *lock)
 {
 	spin_unlock(lock);
@@ -176,6 +182,11 @@ static inline void plat_page_set_owner(void *page, void *owner)
 static inline void *plat_page_owner(u64 pa)
 {
 	return (void *)page_private(pfn_to_page(pa >> PAGE_SHIFT));
+}
+
+static inline void *plat_page_owner_at(const void *page)
+{
+	return (void *)page_private(virt_to_page(page));
 }
 
 static inline void *plat_object_alloc(size_t size)

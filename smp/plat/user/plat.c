@@ -69,23 +69,42 @@ void plat_lock_init(plat_lock_t *lock)
 	lock->held = 0;
 }
 
-unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
+static void check_order(const plat_lock_t *lock, unsigned int rank)
 {
-	unsigned int contended = 0;
-
 	if (held.nr == MAX_HELD ||
 	    (held.nr && held.lock[held.nr - 1].rank <= rank))
 		broken("lock taken inside of one of the same or a lower rank",
 		       lock);
 	PLAT_CHAOS();
+}
+
+static void now_held(const plat_lock_t *lock, unsigned int rank)
+{
+	held.lock[held.nr].lock = lock;
+	held.lock[held.nr++].rank = rank;
+	PLAT_CHAOS();
+}
+
+unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
+{
+	unsigned int contended = 0;
+
+	check_order(lock, rank);
 	while (!plat_spin_try(lock)) {
 		contended = 1;
 		plat_cpu_relax();
 	}
-	held.lock[held.nr].lock = lock;
-	held.lock[held.nr++].rank = rank;
-	PLAT_CHAOS();
+	now_held(lock, rank);
 	return contended;
+}
+
+bool plat_trylock(plat_lock_t *lock, unsigned int rank)
+{
+	check_order(lock, rank);
+	if (!plat_spin_try(lock))
+		return false;
+	now_held(lock, rank);
+	return true;
 }
 
 void plat_unlock(plat_lock_t *lock)

@@ -31,6 +31,8 @@ typedef struct plat_spin plat_lock_t;
 void plat_lock_init(plat_lock_t *lock);
 /* Returns 1 when somebody else held it. */
 unsigned int plat_lock(plat_lock_t *lock, unsigned int rank);
+/* Does not wait; true: it was free, and is held. */
+bool plat_trylock(plat_lock_t *lock, unsigned int rank);
 void plat_unlock(plat_lock_t *lock);
 
 /* --- memory --- */
@@ -54,6 +56,7 @@ static inline void *plat_va(u64 pa)
 /* Kept behind the page. A page that is not allocated ends the test. */
 void plat_page_set_owner(void *page, void *owner);
 void *plat_page_owner(u64 pa);
+void *plat_page_owner_at(const void *page);
 
 /* --- CPUs, marks, warnings --- */
 

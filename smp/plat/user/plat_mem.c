@@ -162,9 +162,14 @@ void plat_page_set_owner(void *page, void *owner)
 	page_tag(page)->owner = owner;
 }
 
+void *plat_page_owner_at(const void *page)
+{
+	return page_tag(page)->owner;
+}
+
 void *plat_page_owner(u64 pa)
 {
-	return page_tag(plat_va(pa))->owner;
+	return plat_page_owner_at(plat_va(pa));
 }
 
 void *plat_object_alloc(size_t size)
