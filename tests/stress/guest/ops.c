@@ -349,13 +349,19 @@ static bool replace(struct unit *unit, unsigned int memory, unsigned int rights,
 	};
 	unsigned int level;
 	enum pt_result result;
+	u64 seen = pt_lookup(&w.pt, unit->addr, &level);
 
-	*old = op.old = pt_lookup(&w.pt, unit->addr, &level);
+	*old = op.old = seen;
 	if (!op.old || level > 1)
 		return false;
+	/* As if somebody else had been faster. */
+	if (rnd(8) == 0)
+		*old = op.old ^= 1ull << 40;
 	result = pt_replace(&w.pt, &op);
 	if (result == PT_INVALID)
 		fail("a replacement was refused");
+	if (result == PT_DONE && op.old != seen && !w.wild)
+		fail("a leaf was replaced that is not the one");
 	count(stale, result == PT_STALE);
 	return result == PT_DONE;
 }
