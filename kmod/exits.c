@@ -12,6 +12,7 @@
 #include <asm/trapnr.h>
 
 #include "quantum.h"
+#include "requests.h"
 #include "trace.h"
 #include "vcpu.h"
 #include "vmx/enter.h"
@@ -84,7 +85,7 @@ static int on_done(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 
 static int on_interrupt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
-	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken in run_guest() */
+	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken with irqs on again */
 	return VCPU_CONTINUE;
 }
 
@@ -139,6 +140,7 @@ static int on_hypercall(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 #define CPUID_1_ECX_VMX		BIT(5)
 #define CPUID_1_ECX_SMX		BIT(6)
 #define CPUID_7_EBX_SGX		BIT(2)
+#define CPUID_7_EBX_INVPCID	BIT(10)
 #define CPUID_7_ECX_HIDDEN	(BIT(5) | BIT(7) | BIT(16) | BIT(23)) /* WAITPKG,
 						* SHSTK, LA57, Key Locker */
 #define CPUID_7_EDX_IBT		BIT(20)
@@ -147,6 +149,8 @@ static int on_hypercall(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 static void hide_leaf_7(u32 *b, u32 *c, u32 *d)
 {
 	*b &= ~CPUID_7_EBX_SGX;
+	if (!(vmx_api_caps() & DUNE_CAP_INVPCID))
+		*b &= ~CPUID_7_EBX_INVPCID;
 	*c &= ~CPUID_7_ECX_HIDDEN;
 	*d &= ~CPUID_7_EDX_IBT;
 }
@@ -259,11 +263,12 @@ static int on_invalid_insn(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 	return inject_ud(vcpu);
 }
 
-/* Park until a signal, a kick or the next tick: an idle loop costs little. */
+/* Park until a signal or the next tick: an idle loop costs little. */
 static int on_hlt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_hlt);
-	schedule_timeout_interruptible(1);
+	if (!vcpu_irq_pending(vcpu))
+		schedule_timeout_interruptible(1);
 	return skip(vcpu);
 }
 
@@ -307,6 +312,7 @@ static const exit_fn inner_handlers[VMX_NR_EXIT_KINDS] = {
 	[VMX_EXIT_MWAIT] = on_invalid_insn,
 	[VMX_EXIT_RDPMC] = on_forbidden,
 	[VMX_EXIT_WBINVD] = on_wbinvd,
+	[VMX_EXIT_IRQ_WINDOW] = vcpu_irq_window,
 	[VMX_EXIT_INVALID_INSN] = on_invalid_insn,
 };
 

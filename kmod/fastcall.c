@@ -2,6 +2,7 @@
 /* See fastcall.h. */
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/ptrace.h>
 #include <linux/sched/task_stack.h>
 #include <linux/static_call.h>
@@ -61,7 +62,9 @@ int __init fastcall_setup(void)
 
 static enum call_class class_of(u32 nr)
 {
-	return nr < ARRAY_SIZE(call_class) ? call_class[nr] : CALL_REISSUE;
+	if (nr >= ARRAY_SIZE(call_class))
+		return CALL_REISSUE;
+	return call_class[array_index_nospec(nr, ARRAY_SIZE(call_class))];
 }
 
 /* Would anybody notice that the call was not made from user mode? */

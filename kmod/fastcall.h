@@ -11,6 +11,7 @@
 #define KMOD_FASTCALL_H
 
 #include "vcpu.h"
+#include "vmx/enter.h"
 
 /*
  * Look for the kernel's dispatcher. Without it, or without kprobes to find it
@@ -37,6 +38,28 @@ long fastcall_make(struct dune_vcpu *vcpu, u32 nr);
 static inline bool dune_hc_is_own(u64 rax)
 {
 	return rax >> 32 == DUNE_HC(0) >> 32;
+}
+
+/* Flags in the upper half, of which bit 1 is always set: see uapi/dune.h. */
+static inline bool dune_call_is_packed(u64 rax)
+{
+	return rax & (u64)X86_EFLAGS_FIXED << 32;
+}
+
+/*
+ * The guest goes on behind its hypercall, rax as it was there. A packed one
+ * says where that is, and the CPU need not be asked.
+ */
+static __always_inline void dune_call_end(struct dune_vcpu *vcpu, u64 rax)
+{
+	struct dune_regs *regs = &vcpu->page->regs;
+
+	if (likely(dune_call_is_packed(rax))) {
+		regs->r11 = rax >> 32;
+		vmx_set_rip(&vcpu->vmx, READ_ONCE(regs->rcx));
+	} else {
+		vmx_skip_hypercall(&vcpu->vmx);
+	}
 }
 
 /* hypercall.c: the thread's own registers become those of the guest's call. */

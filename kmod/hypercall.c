@@ -14,6 +14,8 @@
 #include <uapi/linux/sched.h>
 
 #include "fastcall.h"
+#include "reenter.h"
+#include "requests.h"
 #include "vmx/enter.h"
 
 #define RED_ZONE	128
@@ -137,7 +139,11 @@ bool vcpu_reissue_here(struct dune_vcpu *vcpu)
 	    (u32)r.rax == __NR_exit || fastcall_is_possible(vcpu, r.rax))
 		return false;
 	vcpu_count(vcpu, DUNE_VCPU_syscalls);
-	vmx_skip_hypercall(&vcpu->vmx);
+	dune_call_end(vcpu, r.rax);
+	if (dune_call_is_packed(r.rax))
+		vcpu_regs_out(vcpu, r.rcx, r.r11, r.rax >> 32);
+	else
+		vcpu_sync_regs_out(vcpu);
 	if (may_set_debugctl(r.rax))
 		vmx_host_debugctl_changed(&vcpu->vmx);
 	set_user_regs(&r, r.rax);
@@ -216,8 +222,9 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 	u64 nr = READ_ONCE(regs->rax);
 	int ret;
 
-	vmx_skip_hypercall(&vcpu->vmx);
+	dune_call_end(vcpu, nr);
 	if (!dune_hc_is_own(nr)) {
+		regs->rax = (u32)nr;
 		ret = vcpu_fastcall(vcpu, nr);
 		return ret == FASTCALL_NO ? reissue(vcpu) : ret;
 	}
@@ -230,6 +237,9 @@ int vcpu_hypercall(struct dune_vcpu *vcpu)
 		return hc_slot(vcpu);
 	case DUNE_HC_EXIT:
 		return hc_exit(vcpu);
+	case DUNE_HC_KICK:
+		regs->rax = vcpu_kick(vcpu, READ_ONCE(regs->rdi));
+		return VCPU_CONTINUE;
 	default:
 		regs->rax = -ENOSYS;
 		return VCPU_CONTINUE;

@@ -54,7 +54,6 @@ static void return_to_call(struct dune_vcpu *vcpu, struct pt_regs *user)
 	user->ax = user->bx;
 	user->ip -= SYSCALL_LEN;
 	user->cx = user->ip;	/* Linux may use SYSRET then */
-	user->sp = vmx_guest_sp(&vcpu->vmx);
 	vcpu->phase = VCPU_SYSCALL;
 }
 
@@ -65,6 +64,7 @@ static void run(struct dune_vcpu *vcpu, struct pt_regs *user)
 	vcpu_count(vcpu, DUNE_VCPU_reentries);
 	vcpu->page->regs.rax = user->ax;
 	vcpu->phase = VCPU_READY;
+	vmx_host_switched(&vcpu->vmx);
 	vcpu_sync_fs_base_in(vcpu);
 	vcpu_run_guest(vcpu, &exit);
 	guest_time_end();

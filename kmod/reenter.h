@@ -15,6 +15,9 @@
 #ifndef KMOD_REENTER_H
 #define KMOD_REENTER_H
 
+#include <linux/ptrace.h>
+#include <linux/sched/task_stack.h>
+
 #include <asm/fsgsbase.h>
 #include <asm/segment.h>
 
@@ -40,6 +43,19 @@ enum vcpu_reentry vcpu_reenter(struct dune_vcpu *vcpu);
  * lands on the guest's live stack.
  */
 void vcpu_sync_regs_out(struct dune_vcpu *vcpu);
+
+/* The same with what is known. */
+static inline void vcpu_regs_out(struct dune_vcpu *vcpu, u64 rip, u64 rsp,
+				 u64 rflags)
+{
+	struct dune_vcpu_page *page = vcpu->page;
+
+	page->regs.rip = rip;
+	page->regs.rsp = rsp;
+	page->regs.rflags = rflags;
+	if (!(READ_ONCE(page->run_flags) & DUNE_RUN_RECORD))
+		current_pt_regs()->sp = rsp;
+}
 
 /* The guest may have changed the thread's TLS pointer. */
 void vcpu_sync_fs_base_out(struct dune_vcpu *vcpu);

@@ -13,6 +13,7 @@
 #include "power.h"
 #include "quantum.h"
 #include "reenter.h"
+#include "requests.h"
 #include "run_guest.h"
 #include "vcpu.h"
 
@@ -22,11 +23,14 @@ static int enter_once(struct dune_vcpu *vcpu)
 
 	preempt_disable();
 	local_irq_disable();
-	/* Loaded nowhere: this CPU is going offline and will let us go on. */
 	if (vcpu_work_pending(VCPU_RUN_WORK & ~vcpu->late_work) ||
-	    vcpu->vmx.cpu == VMX_NO_CPU) {
+	    !residency_is_here(&vcpu->vmx)) {
+		enum power_state power = power_state_here();
+
 		local_irq_enable();
 		preempt_enable();
+		if (power == POWER_LOST)
+			return -ESHUTDOWN;
 		if (vcpu_work_pending(VCPU_HOST_WORK & ~vcpu->late_work)) {
 			vcpu_count(vcpu, DUNE_VCPU_host_work);
 			return DUNE_EXIT_RETRY;
@@ -90,12 +94,15 @@ static int sync_sregs(struct dune_vcpu *vcpu)
 static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 {
 	struct dune_vcpu_page *page = vcpu->page;
-	u32 sync = READ_ONCE(page->sync);
+	u32 sync = READ_ONCE(page->sync), quantum_us = vcpu->quantum_us;
 	struct dune_regs regs;
 	int err = vcpu_quantum_sync(vcpu);
 
 	if (err)
 		return err;
+	if (quantum_us != vcpu->quantum_us &&
+	    vcpu->deferred_exit.kind == VMX_EXIT_QUANTUM)
+		vcpu->deferred = false;
 	vcpu_sync_fs_base_in(vcpu);
 	if (sync & DUNE_SYNC_SREGS) {
 		err = sync_sregs(vcpu);
@@ -104,9 +111,11 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 	}
 	if (sync & DUNE_SYNC_REGS) {
 		regs = page->regs;
+		vcpu_keep_irq(vcpu);
 		vmx_set_regs(&vcpu->vmx, &regs);
-		/* What it was about is gone. */
-		vcpu->deferred = false;
+		/* What it was about is gone, unless nothing can go on. */
+		if (!vcpu_exit_is_fatal(&vcpu->deferred_exit))
+			vcpu->deferred = false;
 	}
 	if (sync)
 		WRITE_ONCE(page->sync, 0);
@@ -131,15 +140,10 @@ void vcpu_sync_fs_base_out(struct dune_vcpu *vcpu)
 
 void vcpu_sync_regs_out(struct dune_vcpu *vcpu)
 {
-	struct dune_vcpu_page *page = vcpu->page;
 	struct dune_regs r;
 
 	vmx_get_regs(&vcpu->vmx, &r);
-	page->regs.rip = r.rip;
-	page->regs.rsp = r.rsp;
-	page->regs.rflags = r.rflags;
-	if (!(READ_ONCE(page->run_flags) & DUNE_RUN_RECORD))
-		current_pt_regs()->sp = r.rsp;
+	vcpu_regs_out(vcpu, r.rip, r.rsp, r.rflags);
 }
 
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
@@ -147,10 +151,10 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	int turns = 0;
 	int kind;
 
-	if (unlikely(READ_ONCE(vmx_shut_down)))
-		return vcpu->initialised ? power_stay_down() : -ESHUTDOWN;
 	if (current->mm != vcpu->vm->mm || task_pid(current) != vcpu->owner)
 		return -EPERM;
+	if (unlikely(READ_ONCE(vmx_shut_down)))
+		return vcpu->initialised ? power_stay_down() : -ESHUTDOWN;
 	if (vcpu->phase == VCPU_DEAD)
 		return -EIO;
 	if (READ_ONCE(vcpu->page->sync) & ~(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
@@ -161,8 +165,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 
 	vcpu_count(vcpu, DUNE_VCPU_runs);
 	vcpu_load(vcpu);
-	/* Loaded nowhere even now: VMX did not come back after a suspend. */
-	kind = vcpu->vmx.cpu == VMX_NO_CPU ? -ESHUTDOWN : sync_in(vcpu, arg);
+	/* Not here even now: VMX did not come back after a suspend. */
+	kind = residency_is_here(&vcpu->vmx) ? sync_in(vcpu, arg) : -ESHUTDOWN;
 	if (kind)
 		goto out;
 	vcpu->late_work = work_that_waits();
@@ -171,6 +175,8 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 		kind = enter_once(vcpu);
 		turns++;
 	}
+	if (kind == -ESHUTDOWN)
+		goto out;	/* the VMCS cannot be read here */
 	if (kind == DUNE_EXIT_SYSCALL && turns == 1)
 		vcpu->calls_in_a_row++;
 	else

@@ -7,8 +7,10 @@
 
 #include "compat.h"
 #include "guest_time.h"
+#include "requests.h"
 #include "residency.h"
 #include "vcpu.h"
+#include "vcpu_requests.h"
 
 /*
  * irqs and preemption off, no work pending. The caller ends the guest's time
@@ -18,6 +20,7 @@
 static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 					   struct vmx_exit *exit)
 {
+	struct dune_vcpu_page *page = vcpu->page;
 	struct dune_vm *vm = vcpu->vm;
 	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
 	enum sd_end end;
@@ -26,6 +29,8 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 	/* The guest's FPU state is the thread's. */
 	if (test_thread_flag(TIF_NEED_FPU_LOAD))
 		switch_fpu_return();
+	sd_begin(sd, vcpu->id);
+	vreq_run_begin(page);
 	gen = sd_enter(&vm->sd, sd);
 	if (gen) {
 		vmx_flush_ept(vcpu->vmx.eptp);
@@ -34,11 +39,14 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 	}
 	sd_entered(sd);
 	residency_enter(&vcpu->vmx);
+	if (unlikely(vreq_run_pending(page)))
+		vcpu_take_requests(vcpu);
 	guest_time_begin();
 	begin = guest_tsc_begin();
 	vcpu_run_inner(vcpu, exit);
 	guest_tsc_end(vcpu, begin);
 	end = sd_exit(sd);
+	vreq_run_end(page);
 	residency_leave(&vcpu->vmx, end);
 	if (end == SD_END_KICKED)
 		vcpu_count(vcpu, DUNE_VCPU_kicked);

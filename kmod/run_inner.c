@@ -18,18 +18,19 @@ static __always_inline enum vcpu_inner hypercall(struct dune_vcpu *vcpu)
 {
 	struct dune_regs *regs = &vcpu->page->regs;
 	u64 nr = READ_ONCE(regs->rax);
-	u64 result = 0;
 
 	if (unlikely(!vcpu_at_cpl0(vcpu)))
 		return VCPU_INNER_LEAVE;
-	if (nr == DUNE_HC_NOP)
+	if (nr == DUNE_HC_NOP) {
 		vcpu_count(vcpu, DUNE_VCPU_hypercalls);
-	else if (!dune_hc_is_own(nr) && fastcall_is_pure(vcpu, nr))
-		result = fastcall_make(vcpu, nr);
-	else
+		regs->rax = 0;
+		vmx_skip_hypercall(&vcpu->vmx);
+		return VCPU_INNER_DONE;
+	}
+	if (dune_hc_is_own(nr) || !fastcall_is_pure(vcpu, nr))
 		return VCPU_INNER_LEAVE;
-	regs->rax = result;
-	vmx_skip_hypercall(&vcpu->vmx);
+	regs->rax = fastcall_make(vcpu, nr);
+	dune_call_end(vcpu, nr);
 	return VCPU_INNER_DONE;
 }
 
@@ -41,7 +42,7 @@ void vcpu_run_inner(struct dune_vcpu *vcpu, struct vmx_exit *exit)
 	do {
 		vcpu_count(vcpu, DUNE_VCPU_entries);
 		trace_dune_entry(vcpu);
-		exit->kind = vmx_run(&vcpu->vmx, &vcpu->page->regs, exit);
+		exit->kind = vmx_run(&vcpu->vmx, exit);
 		if (likely(exit->kind == VMX_EXIT_HYPERCALL)) {
 			trace_dune_exit(vcpu, VMX_EXIT_HYPERCALL);
 			inner = hypercall(vcpu);

@@ -13,6 +13,7 @@
 #define KMOD_SLOTS_H
 
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/types.h>
 #include <uapi/dune.h>
 
@@ -72,6 +73,8 @@ static inline int slots_hva(struct slots *s, u64 gpa, u64 *hva)
 
 	if (unlikely(slot >= slots_nr(s)) && !slots_wait(s, slot))
 		return -ENOENT;
+	/* The guest chose it: not even mispredicted past the table's end. */
+	slot = array_index_nospec(slot, SLOTS_MAX);
 	*hva = slots_region_base(s, slot) |
 	       (gpa & ((1ull << DUNE_SLOT_SHIFT) - 1));
 	return 0;

@@ -23,6 +23,13 @@ enum trace_shootdown {
 	TRACE_SHOOTDOWN_DEFERRED,	/* left to Linux' own flush */
 	TRACE_SHOOTDOWN_SETTLED,	/* a deferred one, finished by the module */
 };
+
+/* What became of a request for an interrupt. */
+enum trace_irq {
+	TRACE_IRQ_INJECTED,	/* with the next entry */
+	TRACE_IRQ_WAITS,	/* until the guest can take it */
+	TRACE_IRQ_IGNORED,	/* not a vector for interrupts */
+};
 #endif
 
 #define DUNE_TRACE_EXITS(X)						\
@@ -30,7 +37,7 @@ enum trace_shootdown {
 	X(EXCEPTION) X(TRIPLE_FAULT) X(EPT_VIOLATION) X(EPT_MISCONFIG)	\
 	X(HYPERCALL) X(CPUID) X(RDMSR) X(WRMSR) X(CR) X(DR) X(XSETBV)	\
 	X(IO) X(HLT) X(MWAIT) X(RDPMC) X(WBINVD) X(QUANTUM)	\
-	X(INVALID_INSN)
+	X(IRQ_WINDOW) X(INVALID_INSN)
 
 /* Names for programs that read print_fmt: enumerators are unknown to them. */
 #define DUNE_TRACE_DEFINE(name)	TRACE_DEFINE_ENUM(VMX_EXIT_##name);
@@ -42,6 +49,9 @@ TRACE_DEFINE_ENUM(PT_MAP_SPURIOUS);
 TRACE_DEFINE_ENUM(TRACE_SHOOTDOWN_NOW);
 TRACE_DEFINE_ENUM(TRACE_SHOOTDOWN_DEFERRED);
 TRACE_DEFINE_ENUM(TRACE_SHOOTDOWN_SETTLED);
+TRACE_DEFINE_ENUM(TRACE_IRQ_INJECTED);
+TRACE_DEFINE_ENUM(TRACE_IRQ_WAITS);
+TRACE_DEFINE_ENUM(TRACE_IRQ_IGNORED);
 
 /* The vCPU is loaded; right before its VM entry. */
 TRACE_EVENT(dune_entry,
@@ -139,6 +149,53 @@ TRACE_EVENT(dune_shootdown,
 				   { TRACE_SHOOTDOWN_NOW, "now" },
 				   { TRACE_SHOOTDOWN_DEFERRED, "deferred" },
 				   { TRACE_SHOOTDOWN_SETTLED, "settled" }))
+);
+
+/* DUNE_HC_KICK of the current thread: it interrupted so many vCPUs. */
+TRACE_EVENT(dune_kick,
+	TP_PROTO(const struct dune_vm *vm, unsigned int kicks),
+	TP_ARGS(vm, kicks),
+	TP_STRUCT__entry(
+		__field(pid_t, vm)
+		__field(u32, kicks)
+	),
+	TP_fast_assign(
+		__entry->vm = vm->tgid;
+		__entry->kicks = kicks;
+	),
+	TP_printk("vm=%d kicks=%u", __entry->vm, __entry->kicks)
+);
+
+/* The current thread's vCPU forgets the guest's own translations, as requested. */
+TRACE_EVENT(dune_guest_flush,
+	TP_PROTO(const struct dune_vcpu *vcpu),
+	TP_ARGS(vcpu),
+	TP_STRUCT__entry(
+		__field(u32, id)
+	),
+	TP_fast_assign(
+		__entry->id = vcpu->id;
+	),
+	TP_printk("id=%u", __entry->id)
+);
+
+/* A request for an interrupt of the current thread's guest. */
+TRACE_EVENT(dune_irq,
+	TP_PROTO(u32 vector, enum trace_irq how),
+	TP_ARGS(vector, how),
+	TP_STRUCT__entry(
+		__field(u32, vector)
+		__field(u32, how)
+	),
+	TP_fast_assign(
+		__entry->vector = vector;
+		__entry->how = how;
+	),
+	TP_printk("vector=%#x how=%s", __entry->vector,
+		  __print_symbolic(__entry->how,
+				   { TRACE_IRQ_INJECTED, "injected" },
+				   { TRACE_IRQ_WAITS, "waits" },
+				   { TRACE_IRQ_IGNORED, "ignored" }))
 );
 
 /* The VMCS of the current thread moved here from another CPU. */

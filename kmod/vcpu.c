@@ -16,11 +16,13 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 	if (vcpu->retired)
 		return;
 	vcpu->retired = true;
-	/* Refused after a bug only: what may be in use is not freed. */
+	/* Refused after a bug only: what may be in use is never freed. */
 	if (residency_retire(&vcpu->vmx) == RESIDENCY_DONE)
 		vmx_vcpu_destroy(&vcpu->vmx);
+	else
+		vcpu->leaked = true;
 	pt_cache_drain(&vcpu->tables);
-	atomic_dec(&vm->nr_vcpus);
+	ida_free(&vm->vcpu_ids, vcpu->id);
 	vm_count_live(vm, DUNE_VM_vcpus, -1);
 }
 
@@ -36,6 +38,8 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 	thread_exit_unwatch(vcpu);
 	vcpu_retire(vcpu);
 	stats_vcpu_end(vcpu);
+	if (vcpu->leaked)
+		return;
 	put_pid(vcpu->owner);
 	plat_note_gone(vcpu->page);
 	plat_note_gone(vcpu);
@@ -92,7 +96,7 @@ static const struct file_operations vcpu_fops = {
 };
 
 /* Complete but in nobody's list yet. */
-static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
+static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 {
 	struct dune_vcpu *vcpu;
 	int err = -ENOMEM;
@@ -103,11 +107,14 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->page)
 		goto err_vcpu;
-	err = vmx_vcpu_create(&vcpu->vmx, pt_root_pa(&vm->ept));
+	err = vmx_vcpu_create(&vcpu->vmx, &vcpu->page->regs,
+			      pt_root_pa(&vm->ept));
 	if (err)
 		goto err_page;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");
 	plat_note(vcpu->page, PAGE_SIZE, "dune_vcpu_page");
+	vcpu->id = id;
+	vcpu->page->id = id;
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);
@@ -129,15 +136,15 @@ err_vcpu:
 int vcpu_create_fd(struct dune_vm *vm)
 {
 	struct dune_vcpu *vcpu;
-	int fd;
+	int id, fd;
 
-	if (atomic_inc_return(&vm->nr_vcpus) > DUNE_MAX_VCPUS) {
-		atomic_dec(&vm->nr_vcpus);
-		return -ENOSPC;
-	}
-	vcpu = vcpu_create(vm);
+	id = ida_alloc_max(&vm->vcpu_ids, DUNE_MAX_VCPUS - 1,
+			   GFP_KERNEL_ACCOUNT);
+	if (id < 0)
+		return id;
+	vcpu = vcpu_create(vm, id);
 	if (IS_ERR(vcpu)) {
-		atomic_dec(&vm->nr_vcpus);
+		ida_free(&vm->vcpu_ids, id);
 		return PTR_ERR(vcpu);
 	}
 	thread_exit_watch(vcpu);

@@ -3,9 +3,10 @@
  * struct dune_vcpu: one per thread that enters Dune mode, behind a fd of its
  * own. Only its owner runs it; flushers know CPUs, not vCPUs.
  *
- * Lifetime: VMCS, VPID and table pages go when the owner exits or the fd is
- * closed, whichever is first (vcpu_retire()); the object goes with the fd.
- * DUNE_RUN holds the file and runs on the owner, so both find the vCPU idle.
+ * Lifetime: VMCS and table pages go when the owner exits or the fd is closed,
+ * whichever is first (vcpu_retire()); the object goes with the fd. DUNE_RUN holds
+ * the file and runs on the owner, so both find the vCPU outside of it. A re-entry
+ * (reenter.h) holds nothing: it has irqs off, and retiring waits for its CPU.
  */
 #ifndef KMOD_VCPU_H
 #define KMOD_VCPU_H
@@ -29,6 +30,7 @@ struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
 	struct dune_vcpu_page *page;	/* constant; user space writes it too */
+	u32 id;				/* constant; its own in the vm until retired */
 
 	/* Owner only. */
 	struct vmx_vcpu vmx;
@@ -48,6 +50,7 @@ struct dune_vcpu {
 	struct list_head of_stats;	/* vm->stats->lock */
 	struct work_struct retire;	/* queued by the owner's exit */
 	bool retired;			/* release and retire work only */
+	bool leaked;			/* the same: in use for ever */
 };
 
 static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,
@@ -98,6 +101,14 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg);
 #define VCPU_CONTINUE	(-1)
 #define VCPU_LEFT	(-2)	/* the user registers are set, rax included */
 int vcpu_handle_exit(struct dune_vcpu *vcpu, const struct vmx_exit *exit);
+
+/* It ended the vCPU: no state that user space sets lets it go on. */
+static inline bool vcpu_exit_is_fatal(const struct vmx_exit *exit)
+{
+	return exit->kind == VMX_EXIT_ENTRY_FAILED ||
+	       exit->kind == VMX_EXIT_EPT_MISCONFIG ||
+	       exit->kind == VMX_EXIT_UNKNOWN;
+}
 
 /* The same for what needs nothing of the host: inside a run, irqs off. */
 enum vcpu_inner {

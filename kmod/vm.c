@@ -185,6 +185,7 @@ struct dune_vm *vm_create(void)
 		return ERR_PTR(-ENOMEM);
 	vm->mm = current->mm;
 	vm->tgid = current->tgid;
+	ida_init(&vm->vcpu_ids);
 	err = vm_list(vm);
 	if (err)
 		goto err_free;
@@ -212,7 +213,7 @@ static void vm_release(struct kref *ref)
 {
 	struct dune_vm *vm = container_of(ref, struct dune_vm, ref);
 
-	WARN_ON(atomic_read(&vm->nr_vcpus));
+	WARN_ON(!ida_is_empty(&vm->vcpu_ids));
 	ept_notifier_unregister(vm);
 	stats_vm_end(vm);
 	vm_unlist(vm);

@@ -16,6 +16,7 @@
 #ifndef KMOD_VM_H
 #define KMOD_VM_H
 
+#include <linux/idr.h>
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
 #include <linux/percpu.h>
@@ -28,8 +29,6 @@
 #include "slots.h"
 #include "stats.h"
 
-#define DUNE_MAX_VCPUS	4096
-
 struct vm_counts {
 	u64 value[DUNE_NR_VM_COUNTERS];
 };
@@ -37,7 +36,7 @@ struct vm_counts {
 /* By lines: what a new vCPU writes, what every fault reads, what flushes write. */
 struct dune_vm {
 	struct kref ref;		/* [a] */
-	atomic_t nr_vcpus;		/* [a] */
+	struct ida vcpu_ids;		/* own lock; those in use */
 	struct list_head all;		/* vms_lock */
 
 	struct mm_struct *mm ____cacheline_aligned; /* (i) grabbed (mm_count), not got */

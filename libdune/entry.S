@@ -15,8 +15,9 @@
  * r10, r8, r9, rcx = return address, r11 = the caller's flags. The stack is
  * the caller's and stays untouched.
  *
- * A child of clone or fork goes on after the VMCALL in plain Linux mode, so
- * no privileged instruction may follow it.
+ * The call is packed (uapi/dune.h), so that the guest goes on behind the
+ * SYSCALL right away. Not when flags are to be given back that the module does
+ * not set.
  */
 	.globl	dune_syscall_entry
 	.hidden	dune_syscall_entry
@@ -27,17 +28,27 @@ dune_syscall_entry:
 	.cfi_signal_frame
 	.cfi_def_cfa rsp, 0
 	.cfi_register rip, rcx
-	/* SFMASK cleared IF. The MOV ends the shadow of STI before the exit. */
-	sti
-	/* As Linux, look at the lower half only: all of it may be a hypercall's. */
-	mov	%eax, %eax
-	INSN_VMCALL
 	testl	$FLAGS_UNUSUAL, %r11d
 	jnz	1f
 	testl	$FLAG_IF, %r11d
 	jz	1f
-	jmp	*%rcx
-1:	/* As SYSRET would: give back all flags. Below the red zone. */
+	/* SFMASK cleared IF. The MOV ends the shadow of STI before the exit. */
+	sti
+	/* As Linux, look at the number's lower half only. */
+	mov	%eax, %eax
+	shl	$32, %r11
+	or	%r11, %rax
+	mov	%rsp, %r11
+	INSN_VMCALL
+
+	/*
+	 * A child of clone or fork goes on behind the VMCALL in plain Linux
+	 * mode, so no privileged instruction may follow it.
+	 */
+1:	sti
+	mov	%eax, %eax
+	INSN_VMCALL
+	/* As SYSRET would: give back all flags. Below the red zone. */
 	lea	-REDZONE(%rsp), %rsp
 	.cfi_def_cfa_offset REDZONE
 	push	%r11

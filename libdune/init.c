@@ -138,7 +138,7 @@ static int device_open(struct dune_vm *vm)
 			     DUNE_DEVICE_PATH, strerror(err));
 		break;
 	case EPERM:
-		dune_why_set("cannot open %s: %s: on this CPU, which has L1TF, only with CAP_SYS_RAWIO (be root)",
+		dune_why_set("cannot open %s: %s: a device cgroup (container) denies it, or this CPU has L1TF (/sys/devices/system/cpu/vulnerabilities/l1tf): then it takes CAP_SYS_RAWIO (be root)",
 			     DUNE_DEVICE_PATH, strerror(err));
 		break;
 	case ENODEV:

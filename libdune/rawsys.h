@@ -18,7 +18,8 @@ static inline long name(long nr, long a1, long a2, long a3, long a4, long a5,	\
 										\
 	asm volatile(insn							\
 		     : "=a" (ret)						\
-		     : "a" (nr), "D" (a1), "S" (a2), "d" (a3), "r" (r10),	\
+		     : "a" ((unsigned long)(unsigned int)nr), "D" (a1),		\
+		       "S" (a2), "d" (a3), "r" (r10),				\
 		       "r" (r8), "r" (r9)					\
 		     : "rcx", "r11", "memory");					\
 	return ret;								\

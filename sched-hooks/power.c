@@ -55,6 +55,13 @@ bool power_on_here(void)
 	return this_cpu_read(enabled);
 }
 
+enum power_state power_state_here(void)
+{
+	if (power_on_here())
+		return POWER_ON;
+	return cpu_active(smp_processor_id()) ? POWER_LOST : POWER_GOING;
+}
+
 static void enable_ipi(void *first_error)
 {
 	int err = enable_here();

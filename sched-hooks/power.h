@@ -29,4 +29,11 @@ int power_stay_down(void);
 /* Is this CPU in VMX operation by us? Preemption off. */
 bool power_on_here(void);
 
+enum power_state {
+	POWER_ON,
+	POWER_GOING,	/* off because the CPU goes offline: threads are moved */
+	POWER_LOST,	/* off for good: it did not come back after a suspend */
+};
+enum power_state power_state_here(void);
+
 #endif /* SCHED_HOOKS_POWER_H */

@@ -43,6 +43,7 @@ static inline void load_here(struct dune_vcpu *vcpu)
 {
 	if (unlikely(!vmx_vmcs_is_ready(&vcpu->vmx)))
 		load_slow(vcpu);
+	vmx_host_switched(&vcpu->vmx);
 }
 
 /*

@@ -38,7 +38,8 @@ enum residency_change residency_load(struct vmx_vcpu *v);
 
 /*
  * Clear v wherever it is and never load it again. Process context; its owner
- * does not run it. Refused: it is in use, and may not be freed.
+ * is not in DUNE_RUN. A run on the way back from a call (kmod/reenter.h) may be
+ * going on: this waits for its end. Refused: it is in use, and may not be freed.
  */
 enum residency_verdict residency_retire(struct vmx_vcpu *v);
 
@@ -49,6 +50,12 @@ void residency_clear_cpu(void);
 void residency_emergency_clear_cpu(void);
 
 void residency_setup(void);
+
+/* Active on this CPU? A hint, unless preemption is off. */
+static inline bool residency_is_here(const struct vmx_vcpu *v)
+{
+	return READ_ONCE(v->cpu) == raw_smp_processor_id();
+}
 
 /* For events that store nothing in a release build. */
 static inline void residency_check(struct vmx_vcpu *v, enum residency_event event)
@@ -61,7 +68,7 @@ static inline void residency_check(struct vmx_vcpu *v, enum residency_event even
 static inline void residency_enter(struct vmx_vcpu *v)
 {
 	v->host_stale = true;
-	if (DUNE_CHECKED && v->cpu != raw_smp_processor_id())
+	if (DUNE_CHECKED && !residency_is_here(v))
 		plat_warn_once("residency: entry on another CPU");
 	residency_check(v, RESIDENCY_EV_ENTER);
 }

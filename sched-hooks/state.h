@@ -4,6 +4,10 @@
  * module's setter, the unit test and docs/residency.md (tools/residency-doc)
  * are made from these lists. Needs plat.h only.
  *
+ * Who wants a VMCS that runs on the way back from a call (kmod/reenter.h) asks
+ * its CPU like for any other; irqs are off there, so it is CLEARING, in the guest
+ * or not, until the run is over.
+ *
  * IN_GUEST and EXITING last for an entry each. In a release build they are not
  * stored a second time: they are LOADED and the shootdown mode of its CPU
  * (smp/shootdown.h). A build with lock debugging stores and checks them.
@@ -54,7 +58,12 @@
 	X(LOADED,	CPU_OFFLINE,	IDLE)				\
 	X(IN_GUEST,	KICK,		EXITING)			\
 	X(IN_GUEST,	EXIT,		LOADED)				\
+	X(IN_GUEST,	MIGRATE,	CLEARING)			\
 	X(EXITING,	EXIT,		LOADED)				\
+	X(EXITING,	MIGRATE,	CLEARING)			\
+	X(CLEARING,	ENTER,		CLEARING)			\
+	X(CLEARING,	KICK,		CLEARING)			\
+	X(CLEARING,	EXIT,		CLEARING)			\
 	X(CLEARING,	CLEAR,		IDLE)				\
 	X(CLEARING,	CPU_OFFLINE,	IDLE)
 

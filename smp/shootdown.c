@@ -32,6 +32,9 @@ u64 sd_enter(const struct sd_vm *vm, struct sd_cpu *cpu)
 	 * [SD-1] mode before gen; pairs with [SD-2] in sd_bump(): else this CPU
 	 * enters with the old generation after the flusher saw it outside and
 	 * did not kick it. Shape: SB.
+	 * [KI-1] mode before the vCPU's requests, which the run reads next; pairs
+	 * with [KI-2] in kick_fence(): else it misses one whose sender saw it
+	 * outside. Shape: SB.
 	 */
 	plat_full_mb();
 	/*
@@ -77,44 +80,26 @@ enum sd_end sd_exit(struct sd_cpu *cpu)
  */
 static bool must_leave(const struct sd_cpu *cpu, u64 gen)
 {
-	u32 mode;
-
 	/*
 	 * [SD-4] mode (acquire): what the guest did before it left comes
 	 * before what the flusher does next; pairs with [SD-3].
 	 */
-	while ((mode = plat_load_acquire(&cpu->mode)) == SD_ENTERING)
-		plat_cpu_relax();
+	u32 mode = sd_settled_mode(cpu);
+
 	/* [SD-6] mode before seen; pairs with [SD-5]. */
 	return mode != SD_OUTSIDE && plat_load_acquire(&cpu->seen) < gen;
 }
 
-/* What one look at all CPUs found. */
-struct asked {
-	unsigned int running;	/* CPUs that had to leave */
-	unsigned int kicks;	/* of these, in the mask: this flusher's to kick */
-};
-
 /* Marks every CPU that has to leave. */
-static struct asked ask_to_exit(struct sd_vm *vm, u64 gen, plat_cpumask_t **kick)
+static struct sd_asked ask_to_exit(struct sd_vm *vm, u64 gen)
 {
-	struct asked asked = { 0, 0 };
+	struct sd_asked asked = SD_ASKED_NONE;
 
 	plat_for_each_cpu(cpu, vm->cpus) {
 		struct sd_cpu *line = plat_percpu_line(vm->cpu, cpu);
-		u32 in_guest = SD_IN_GUEST;
 
-		if (!must_leave(line, gen))
-			continue;
-		asked.running++;
-		/* EXITING already: another flusher's kick serves this one. */
-		if (!plat_cas32(&line->mode, &in_guest, SD_EXITING))
-			continue;
-		if (!asked.kicks++) {
-			*kick = plat_kick_mask();
-			plat_cpumask_clear(*kick);
-		}
-		plat_cpumask_set(*kick, cpu);
+		if (must_leave(line, gen))
+			sd_ask_to_exit(&asked, line, cpu);
 	}
 	return asked;
 }
@@ -136,11 +121,10 @@ static void wait_until_left(struct sd_vm *vm, u64 gen)
 
 unsigned int shootdown_settle(struct sd_vm *vm, u64 gen)
 {
-	plat_cpumask_t *kick = NULL;
-	struct asked asked = ask_to_exit(vm, gen, &kick);
+	struct sd_asked asked = ask_to_exit(vm, gen);
 
 	if (asked.kicks)
-		plat_kick(kick);
+		plat_kick(asked.mask);
 	if (asked.running)
 		wait_until_left(vm, gen);
 	plat_mark_done(vm->root_pa, gen);

@@ -41,8 +41,9 @@ enum sd_mode { SD_OUTSIDE, SD_ENTERING, SD_IN_GUEST, SD_EXITING };
 /* One line per (vm, CPU). The CPU writes it, irqs off; flushers read it. */
 struct sd_cpu {
 	u32 mode;	/* enum sd_mode; flushers: IN_GUEST -> EXITING only */
-	u32 pad;
+	u32 who;	/* in a run: id of the vCPU, for kick.h */
 	u64 seen;	/* generation that it has flushed to; 0: none yet */
+	u64 run;	/* number of the run, for kick.h */
 } __attribute__((aligned(64)));
 
 struct sd_vm {
@@ -55,6 +56,14 @@ struct sd_vm {
 /* cpu: zeroed lines. */
 void sd_vm_init(struct sd_vm *vm, u64 root_pa, const plat_cpumask_t *cpus,
 		struct sd_cpu plat_percpu *cpu);
+
+/* Whose run begins; right before sd_enter(), irqs off. */
+static inline void sd_begin(struct sd_cpu *cpu, u32 who)
+{
+	plat_store(&cpu->who, who);
+	/* Also a release of what earlier guest runs accessed, as [SD-3]. */
+	plat_inc64_owner(&cpu->run);
+}
 
 /*
  * About to enter the guest here; irqs off. Returns the generation that a flush
@@ -69,6 +78,40 @@ void sd_entered(struct sd_cpu *cpu);
 /* Left the guest, or did not enter. irqs off. Was it a kick that ended it? */
 enum sd_end { SD_END_OTHER, SD_END_KICKED };
 enum sd_end sd_exit(struct sd_cpu *cpu);
+
+/* Mode (acquire) of a CPU, but never ENTERING: that is over very soon. */
+static inline u32 sd_settled_mode(const struct sd_cpu *cpu)
+{
+	u32 mode;
+
+	while ((mode = plat_load_acquire(&cpu->mode)) == SD_ENTERING)
+		plat_cpu_relax();
+	return mode;
+}
+
+/* What one look at all CPUs found; for shootdown.c and kick.c. */
+struct sd_asked {
+	unsigned int running;	/* CPUs that had to leave */
+	unsigned int kicks;	/* of these, in the mask: this caller's to kick */
+	plat_cpumask_t *mask;	/* if there are any */
+};
+#define SD_ASKED_NONE { 0, 0, NULL }
+
+/* Make this CPU leave. EXITING already: another one's kick serves this one. */
+static inline void sd_ask_to_exit(struct sd_asked *asked, struct sd_cpu *line,
+				  unsigned int cpu)
+{
+	u32 in_guest = SD_IN_GUEST;
+
+	asked->running++;
+	if (!plat_cas32(&line->mode, &in_guest, SD_EXITING))
+		return;
+	if (!asked->kicks++) {
+		asked->mask = plat_kick_mask();
+		plat_cpumask_clear(asked->mask);
+	}
+	plat_cpumask_set(asked->mask, cpu);
+}
 
 /*
  * Finish a gather now. What it holds was removed before the call. Preemption

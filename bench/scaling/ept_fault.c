@@ -179,7 +179,8 @@ static void limits_single(void)
 
 	if (!present || !first)
 		return;
-	limit("EPT violation, page mapped by the host", present->median, 800, -1);
+	limit("EPT violation, page mapped by the host", present->median,
+	      limit_6_1(800), -1);
 	limit_exact("its VM exits", present->event[EVENTS_SELF + EMU_VMEXIT], 1);
 	native = single("none", NATIVE)->median;
 	limit("first touch of anonymous memory", first->median,

@@ -63,6 +63,7 @@ static void limits_getppid(void)
 			      "the module has no counter fast_syscalls");
 	limit_cost("getppid, re-issued", reissue,
 		   limit_here(REISSUE_MOST, 345, native->median), native->median);
+	limits_events("getppid, re-issued", reissue);
 	limit_exact(say("getppid, re-issued", "calls made in the kernel"),
 		    facts->fast_calls[BY_REISSUE], 0);
 }
@@ -73,11 +74,11 @@ static void limits_single(void)
 	const struct result *cpuid = exits_find("cpuid", BY_FAST);
 
 	if (hypercall) {
-		limit_cost("null hypercall", hypercall, 120, -1);
+		limit_cost("null hypercall", hypercall, limit_6_1(120), -1);
 		limits_events("null hypercall", hypercall);
 	}
 	if (cpuid) {
-		limit_cost("CPUID", cpuid, 200, -1);
+		limit_cost("CPUID", cpuid, limit_6_1(200), -1);
 		limits_events("CPUID", cpuid);
 	}
 	limits_getppid();

@@ -23,11 +23,21 @@ void limit(const char *what, double measured, double most, double native)
 }
 
 /* Another kernel, or what ran before in this boot, may make Linux itself slower. */
+static bool is_6_1(void)
+{
+	return strncmp(kernel_release(), "6.1.", 4) == 0;
+}
+
+double limit_6_1(double most)
+{
+	return is_6_1() ? most : most * 1.05;
+}
+
 double limit_here(double most, double linux_takes, double native)
 {
 	double here = native + most - linux_takes;
 
-	if (strncmp(kernel_release(), "6.1.", 4))
+	if (!is_6_1())
 		return here;
 	return native > linux_takes ? here : most;
 }

@@ -15,6 +15,8 @@ void limit(const char *what, double measured, double most, double native);
  * for the operation; on other kernels the difference is the limit.
  */
 double limit_here(double most, double linux_takes, double native);
+/* For operations that plain Linux does not have: 5 % more on other kernels. */
+double limit_6_1(double most);
 /* For what has to be exactly so. */
 void limit_exact(const char *what, double measured, double want);
 /* A limit that could not be judged is broken. */

@@ -26,7 +26,7 @@
 
 #include "dune_counters.h"
 
-#define DUNE_API_VERSION	2
+#define DUNE_API_VERSION	3
 #define DUNE_DEVICE_PATH	"/dev/dune"
 
 /* General registers in hardware encoding order, then what the VMCS holds. */
@@ -121,6 +121,27 @@ struct dune_exit {
 #define DUNE_QUANTUM_MAX_US	10000000u
 
 /*
+ * dune_vcpu_page.requests, set by any thread of the process with a locked OR,
+ * consumed by the module at the begin of a run, or by the owner while it polls.
+ * Other bits are ignored.
+ */
+#define DUNE_REQ_FLUSH		(1u << 0)	/* forget all translations of the
+						 * guest's own page tables */
+#define DUNE_REQ_IRQ		(1u << 1)	/* interrupt notify_vector */
+#define DUNE_REQ_FLUSHING	(1u << 2)	/* the owner has taken FLUSH while it
+						 * polls, and is about to flush; the
+						 * module: as FLUSH */
+#define DUNE_REQUESTS		(DUNE_REQ_FLUSH | DUNE_REQ_IRQ | DUNE_REQ_FLUSHING)
+
+/* vCPUs of a vm: their ids are below it. */
+#define DUNE_MAX_VCPUS		1024u
+
+/* What DUNE_HC_KICK reads: bit n % 64 of word n / 64 is the vCPU with id n. */
+struct dune_kick {
+	__u64 ids[DUNE_MAX_VCPUS / 64];
+};
+
+/*
  * Shared by the module and the owning process, one page per vCPU. General
  * registers live here always; rip, rsp, rflags are written back on every
  * return of DUNE_RUN (>= 0). Unless DUNE_RUN_RECORD is set the caller's own
@@ -152,7 +173,25 @@ struct dune_vcpu_page {
 	__u32 reserved3;			/* 164 */
 	__u64 reserved0[11];			/* 168 */
 	struct dune_sregs sregs;		/* 256 */
-	__u64 reserved1[24];			/* 320 */
+	/*
+	 * Requests of other threads, a line of its own.
+	 *
+	 * A run is one stay of the module's loop around the guest. Its begin:
+	 * mode = 1, full fence, requests are read, once. Its end: mode = 0. So
+	 * who sets a request, then makes a full fence, then reads mode as 0 need
+	 * do nothing: the next run sees it. Else DUNE_HC_KICK ends the run.
+	 */
+	__u32 id;		/* 320: of this vCPU in its vm; the module sets it */
+	__u32 mode;		/* 324: 1 during a run, else 0; by the module */
+	__u32 requests;		/* 328: DUNE_REQ_* */
+	__u32 polling;		/* 332: user space's own: the owner looks at
+				 * requests by itself; ignored by the module */
+	__u32 notify_vector;	/* 336: 32..255; other values: DUNE_REQ_IRQ is
+				 * consumed and nothing happens */
+	__u32 reserved4;	/* 340 */
+	__u64 reserved5;	/* 344 */
+	__u64 irr[4];		/* 352: user space's own: pending vectors */
+	__u64 reserved1[16];			/* 384 */
 	struct dune_exit exit;			/* 512 */
 	__u64 reserved2[56];			/* 576 */
 	__u64 counters[DUNE_NR_VCPU_COUNTERS];	/* 1024: enum dune_vcpu_counter */
@@ -191,8 +230,15 @@ struct dune_fork_frame {
 
 /*
  * Hypercalls: VMCALL (0f 01 c1, no prefix) at CPL 0 with rax = number, rdi = argument, result in
- * rax (a value or -errno). Any other rax is a Linux system call with the
- * Linux register convention. VMCALL at CPL > 0 gets #UD.
+ * rax (a value or -errno). Any other rax is a Linux system call, the number in
+ * its lower half, with the Linux register convention. VMCALL at CPL > 0 gets
+ * #UD.
+ *
+ * A system call whose rax has bit 33 set is packed: what SYSCALL left behind
+ * has been put where the module finds it without asking the CPU. The upper half
+ * of rax is the lower half of RFLAGS (whose bit 1 is always 1), r11 is rsp, and
+ * rcx is where the guest goes on, with r11 = those flags. Otherwise it goes on
+ * behind the VMCALL.
  *
  * A system call is made inside the kernel, without leaving DUNE_RUN, if it is
  * on a list of calls for which that makes no difference, no seccomp filter,
@@ -209,6 +255,13 @@ struct dune_fork_frame {
 #define DUNE_HC_SLOT		DUNE_HC(2)	/* rdi = address; its region's base GPA */
 #define DUNE_HC_EXIT		DUNE_HC(3)	/* DUNE_RUN returns DUNE_EXIT_HYPERCALL */
 #define DUNE_HC_NOP		DUNE_HC(4)	/* returns 0; the cost of a round trip */
+/*
+ * rdi = address of a struct dune_kick. Ends the runs of these vCPUs of the vm,
+ * and returns when each has been outside the guest since the call; how many it
+ * interrupted, or -EFAULT. The caller's own id, ids that no vCPU has, and vCPUs
+ * outside the guest are skipped.
+ */
+#define DUNE_HC_KICK		DUNE_HC(5)
 
 /* dune_info.caps: what the CPU offers and the module uses */
 #define DUNE_CAP_EPT_AD		(1u << 0)
@@ -217,6 +270,8 @@ struct dune_fork_frame {
 #define DUNE_CAP_VPID		(1u << 3)
 #define DUNE_CAP_QUANTUM	(1u << 4)
 #define DUNE_CAP_REENTER	(1u << 5)
+#define DUNE_CAP_INVPCID	(1u << 6)	/* the guest may execute INVPCID */
+#define DUNE_CAP_REQUESTS	(1u << 7)	/* requests, DUNE_HC_KICK */
 
 struct dune_info {
 	__u32 api_version;	/* DUNE_API_VERSION */
@@ -225,7 +280,7 @@ struct dune_info {
 	__u32 nr_slots;
 	__u32 nr_vcpu_counters;
 	__u32 nr_vm_counters;
-	__u32 max_vcpus;	/* of one vm */
+	__u32 max_vcpus;	/* of one vm: DUNE_MAX_VCPUS */
 	__u32 reserved[9];
 };
 

@@ -32,7 +32,7 @@
 	X(migrated,	"times the VMCS moved to another CPU")			\
 	X(invept,	"INVEPT executed before an entry of this vCPU")		\
 	X(invvpid,	"INVVPID of all VPIDs: this CPU had given out its last")	\
-	X(kicked,	"times a flusher kicked this vCPU out of the guest")		\
+	X(kicked,	"times a flusher or DUNE_HC_KICK kicked this vCPU out")		\
 	X(ept_contended,"EPT table locks that another thread held")		\
 	X(ept_restarts,	"EPT walks begun anew: a table was being dismantled")	\
 	X(ept_conflicts,"EPT faults that had to remove something else first")	\
@@ -40,7 +40,12 @@
 	X(guest_tsc,	"TSC cycles in guest mode, inner exits included")	\
 	X(quanta,	"quanta of guest time that ran out")			\
 	X(vpids,	"VPIDs taken: at the first load, at each move, after an invvpid") \
-	X(reentries,	"runs begun on the way back from a re-issued call, without DUNE_RUN")
+	X(reentries,	"runs begun on the way back from a re-issued call, without DUNE_RUN") \
+	X(kick_calls,	"of the hypercalls, DUNE_HC_KICK")			\
+	X(kicks_sent,	"vCPUs that those interrupted in the guest")		\
+	X(guest_flushes,"flushes of the guest's own translations, as requested by another thread") \
+	X(irqs,		"notification interrupts injected into the guest")	\
+	X(irq_windows,	"exits because the guest could take interrupts again")
 
 /*
  * The first two are live; the others are brought up to date by

@@ -21,6 +21,7 @@ struct control {
 	const char *name;
 	u32 msr, true_msr;
 	u32 must, want, must_not;
+	u32 at_times;		/* must be possible, and is not in the word */
 	u32 *word;
 };
 
@@ -37,22 +38,22 @@ struct control {
 static struct control controls[] = {
 	{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS,
 	  MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-	  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING, 0, 0,
+	  PIN_BASED_EXT_INTR_MASK | PIN_BASED_NMI_EXITING, 0, 0, 0,
 	  &vmx_caps.pin },
 	{ "processor-based", MSR_IA32_VMX_PROCBASED_CTLS,
 	  MSR_IA32_VMX_TRUE_PROCBASED_CTLS, PROC_MUST, 0, PROC_MUST_NOT,
-	  &vmx_caps.proc },
+	  CPU_BASED_INTR_WINDOW_EXITING, &vmx_caps.proc },
 	{ "secondary processor-based", MSR_IA32_VMX_PROCBASED_CTLS2,
 	  MSR_IA32_VMX_PROCBASED_CTLS2,
 	  SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_WBINVD_EXITING,
 	  SECONDARY_EXEC_ENABLE_VPID | SECONDARY_EXEC_ENABLE_RDTSCP |
-	  SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENCLS_EXITING, 0,
+	  SECONDARY_EXEC_ENABLE_INVPCID | SECONDARY_EXEC_ENCLS_EXITING, 0, 0,
 	  &vmx_caps.proc2 },
 	{ "VM-exit", MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
-	  VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS, 0, 0,
+	  VM_EXIT_HOST_ADDR_SPACE_SIZE | VM_EXIT_SAVE_DEBUG_CONTROLS, 0, 0, 0,
 	  &vmx_caps.exit },
 	{ "VM-entry", MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
-	  VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_DEBUG_CONTROLS, 0, 0,
+	  VM_ENTRY_IA32E_MODE | VM_ENTRY_LOAD_DEBUG_CONTROLS, 0, 0, 0,
 	  &vmx_caps.entry },
 };
 
@@ -64,12 +65,12 @@ static int refuse(const char *why)
 
 static int probe_control(const struct control *c, bool true_msrs)
 {
-	u32 ones, may;
+	u32 need = c->must | c->at_times, ones, may;
 
 	rdmsr(true_msrs ? c->true_msr : c->msr, ones, may);
-	if ((may & c->must) != c->must) {
+	if ((may & need) != need) {
 		pr_err("dune: cannot use this CPU: %s controls %#x missing\n",
-		       c->name, c->must & ~may);
+		       c->name, need & ~may);
 		return -ENODEV;
 	}
 	if (ones & c->must_not) {

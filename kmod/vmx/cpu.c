@@ -118,7 +118,6 @@ void vmx_vmcs_clear(struct vmx_vcpu *v)
 {
 	vmx_insn_vmclear(v->vmcs_pa);
 	v->launched = 0;
-	v->host_rsp = 0;	/* entry.S: look at launched */
 	if (this_cpu_read(vmx_cpu.current_vmcs) == v)
 		this_cpu_write(vmx_cpu.current_vmcs, NULL);
 }
@@ -126,6 +125,13 @@ void vmx_vmcs_clear(struct vmx_vcpu *v)
 void vmx_flush_ept(u64 eptp)
 {
 	vmx_insn_invept(VMX_EPT_EXTENT_CONTEXT, eptp);
+}
+
+void vmx_flush_guest(const struct vmx_vcpu *v)
+{
+	/* Without VPIDs each entry and each exit does it. */
+	if (vmx_caps.vpid)
+		vmx_insn_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, v->vpid.vpid);
 }
 
 enum vpid_use vmx_vpid_load(struct vmx_vcpu *v)

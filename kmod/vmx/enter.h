@@ -14,16 +14,14 @@
 #define VMCALL_LEN	3	/* bytes: the ABI's has no prefix */
 
 static __always_inline enum vmx_exit_kind
-vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
+vmx_run(struct vmx_vcpu *v, struct vmx_exit *exit)
 {
-	u64 host_rsp = v->host_rsp;
 	unsigned int failed;
 	u32 reason;
 
 	guest_context_begin();
-	failed = static_call(vmx_enter_chosen)(gprs, v);
+	failed = static_call(vmx_enter_chosen)(v);
 	guest_context_end();
-	vmcs_stats_entered(host_rsp, v->host_rsp);
 	if (unlikely(failed))
 		return vmx_insn_failed(exit);
 
@@ -33,6 +31,11 @@ vmx_run(struct vmx_vcpu *v, struct dune_regs *gprs, struct vmx_exit *exit)
 	if (reason == EXIT_REASON_CPUID)
 		return VMX_EXIT_CPUID;
 	return vmx_decode(v, exit, reason);
+}
+
+static __always_inline void vmx_set_rip(struct vmx_vcpu *v, u64 rip)
+{
+	vmcs_write(GUEST_RIP, rip);
 }
 
 static __always_inline void vmx_skip_hypercall(struct vmx_vcpu *v)

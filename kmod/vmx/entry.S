@@ -2,15 +2,21 @@
 /*
  * VM entry and exit, nothing else. Offsets are generated (offsets.c).
  *
- * unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v);
- * unsigned int vmx_enter_mitigated(struct dune_regs *gprs, struct vmx_vcpu *v);
+ * unsigned int vmx_enter(struct vmx_vcpu *v);
+ * unsigned int vmx_enter_mitigated(struct vmx_vcpu *v);
  *
  * The second does against speculative execution what mitigate.c switched on, in
  * KVM's order; the first nothing, and costs nothing for it.
  *
  * irqs off. Returns 0 after a VM exit, 1 when VMLAUNCH/VMRESUME itself failed.
- * gprs is memory the guest's owner can write at any time: values only ever
+ * v->gprs is memory the guest's owner can write at any time: values only ever
  * become guest registers, nothing here computes with them.
+ *
+ * HOST_RSP is constant, &v->gprs: the kernel's stack differs in depth from one
+ * system call to the next (randomize_kstack_offset), and its place is kept in
+ * memory, where a store is cheaper than a VMWRITE. Until the exit path has it
+ * back nothing may use the stack; irqs are off, and NMI, #MC and #DB bring
+ * stacks of their own.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
@@ -40,7 +46,7 @@
 .endm
 
 .macro SAVE_GPRS
-	/* RSP is HOST_RSP: gprs is on top. */
+	/* RSP is &v->gprs. */
 	push %rdi
 	mov 8(%rsp), %rdi
 	mov %rax, REGS_rax(%rdi)
@@ -58,6 +64,7 @@
 	mov %r14, REGS_r14(%rdi)
 	mov %r15, REGS_r15(%rdi)
 	popq REGS_rdi(%rdi)
+	mov 8(%rsp), %rsp
 .endm
 
 /*
@@ -88,11 +95,9 @@
  */
 .macro BEFORE_ENTRY
 	SKIP_UNLESS vmx_mitigate_l1d_key, .Ll1d_done\@
-	push %rsi
-	mov %rsi, %rdi
+	push %rdi
 	call vmx_mitigate_before_entry
-	pop %rsi
-	mov (%rsp), %rdi
+	pop %rdi
 .Ll1d_done\@:
 	/* The guest gets what Linux gives the thread in user mode. */
 	SKIP_UNLESS vmx_mitigate_ibrs_key, .Librs_off_done\@
@@ -109,7 +114,7 @@
 .Lverw_done\@:
 .endm
 
-/* No RET before the end of it. eax, ecx, edx are lost. */
+/* No RET that was not called for here before the end of it. eax, ecx, edx are lost. */
 .macro AFTER_EXIT
 	SKIP_UNLESS vmx_mitigate_rsb_key, .Lrsb_done\@
 	__FILL_RETURN_BUFFER(%rcx, RSB_CLEAR_LOOPS)
@@ -154,18 +159,14 @@ SYM_FUNC_START(\name)
 	push %r13
 	push %r12
 	push %rbx
-	push %rdi			/* the exit path finds gprs here */
+	mov %rsp, VMX_host_sp(%rdi)
 	.if \mitigated
 	BEFORE_ENTRY
 	.endif
 
-	/*
-	 * The stack depth rarely changes between entries. VMCLEAR zeroes what
-	 * is compared here, so a VMCS that needs VMLAUNCH comes the long way.
-	 */
-	cmp %rsp, VMX_host_rsp(%rsi)
-	jne .Lhost_rsp\@
-.Lresume\@:
+	cmpl $0, VMX_launched(%rdi)
+	je .Llaunch\@
+	mov VMX_gprs(%rdi), %rdi
 	LOAD_GPRS
 	.if \mitigated
 	CLEAR_BUFFERS
@@ -176,16 +177,10 @@ SYM_FUNC_START(\name)
 	vmresume
 	jmp .Lfailed\@
 
-.Lhost_rsp\@:
-	mov %rsp, VMX_host_rsp(%rsi)
-	mov $FIELD_HOST_RSP, %eax
-.Lvmwrite\@:
-	vmwrite %rsp, %rax
-	jna .Lfailed\@
-	cmpl $0, VMX_launched(%rsi)
-	jne .Lresume\@
+.Llaunch\@:
 	/* Taken back where the exit says that the guest was not entered. */
-	movl $1, VMX_launched(%rsi)
+	movl $1, VMX_launched(%rdi)
+	mov VMX_gprs(%rdi), %rdi
 	LOAD_GPRS
 	.if \mitigated
 	CLEAR_BUFFERS
@@ -198,6 +193,7 @@ SYM_FUNC_START(\name)
 	mov $1, %ebx
 	.else
 	mov $1, %eax
+	xor %edi, %edi
 	.endif
 	jmp .Lrestore\@
 
@@ -205,6 +201,7 @@ SYM_INNER_LABEL(\exit, SYM_L_GLOBAL)
 	UNWIND_HINT_RESTORE
 	ENDBR
 	SAVE_GPRS
+	UNWIND_HINT_RESTORE
 	.if \mitigated
 	xor %ebx, %ebx
 	.else
@@ -213,9 +210,9 @@ SYM_INNER_LABEL(\exit, SYM_L_GLOBAL)
 
 .Lrestore\@:
 	/*
-	 * No guest value survives in a register, not even for speculation. With
-	 * mitigations also not in those that are loaded below: such a load may
-	 * be late.
+	 * No guest value survives in a register, not even for speculation; rdi
+	 * has none any more. With mitigations also not in those that are loaded
+	 * below: such a load may be late.
 	 */
 	.if \mitigated
 	ZERO_GPRS
@@ -230,7 +227,6 @@ SYM_INNER_LABEL(\exit, SYM_L_GLOBAL)
 	xor %r10d, %r10d
 	xor %r11d, %r11d
 	.endif
-	pop %rdi
 	pop %rbx
 	pop %r12
 	pop %r13
@@ -243,7 +239,6 @@ SYM_FUNC_END(\name)
 	/* VMX turned off by a reboot: a failed entry, see insn.h. */
 	_ASM_EXTABLE(.Lvmresume\@, .Lfailed\@)
 	_ASM_EXTABLE(.Lvmlaunch\@, .Lfailed\@)
-	_ASM_EXTABLE(.Lvmwrite\@, .Lfailed\@)
 .endm
 
 	.section .noinstr.text, "ax"

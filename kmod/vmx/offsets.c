@@ -2,16 +2,15 @@
 /* Not linked: its assembly is turned into the offsets entry.S uses. */
 #define COMPILE_OFFSETS
 #include <linux/kbuild.h>
-#include <asm/vmx.h>
 
 #include "vmx.h"
 
 int main(void);
 int main(void)
 {
-	OFFSET(VMX_host_rsp, vmx_vcpu, host_rsp);
+	OFFSET(VMX_gprs, vmx_vcpu, gprs);
+	OFFSET(VMX_host_sp, vmx_vcpu, host_sp);
 	OFFSET(VMX_launched, vmx_vcpu, launched);
-	DEFINE(FIELD_HOST_RSP, HOST_RSP);
 	BLANK();
 	OFFSET(REGS_rax, dune_regs, rax);
 	OFFSET(REGS_rcx, dune_regs, rcx);

@@ -30,6 +30,7 @@ static const u8 kind_of_reason[] = {
 	[EXIT_REASON_EXCEPTION_NMI] = VMX_EXIT_EXCEPTION,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = VMX_EXIT_INTERRUPT,
 	[EXIT_REASON_TRIPLE_FAULT] = VMX_EXIT_TRIPLE_FAULT,
+	[EXIT_REASON_INTERRUPT_WINDOW] = VMX_EXIT_IRQ_WINDOW,
 	[EXIT_REASON_CPUID] = VMX_EXIT_CPUID,
 	[EXIT_REASON_HLT] = VMX_EXIT_HLT,
 	[EXIT_REASON_INVD] = VMX_EXIT_WBINVD,
@@ -94,8 +95,8 @@ static u32 host_irqs(void)
 /*
  * A VM exit clears DEBUGCTL. Linux keeps no copy, and RDMSR is slow: what was
  * read is good for as long as it was 0 and nothing ran here that could have
- * set it: no other thread, no interrupt, no call on a perf event (who makes
- * one says so by vmx_host_debugctl_changed()).
+ * set it: no other thread (vmx_host_switched()), no interrupt, no call on a perf
+ * event (who makes one says so by vmx_host_debugctl_changed()).
  */
 static void sync_host_debugctl(struct vmx_vcpu *v)
 {
@@ -205,7 +206,6 @@ enum vmx_exit_kind vmx_decode(struct vmx_vcpu *v, struct vmx_exit *exit,
 	*exit = (struct vmx_exit){ .reason = reason, .kind = kind_of(reason) };
 	if (reason & EXIT_REASON_FAILED) {
 		v->launched = 0;
-		v->host_rsp = 0;
 		decode_failed(exit);
 		return exit->kind;
 	}

@@ -91,12 +91,17 @@ u32 vmx_api_caps(void)
 	       (vmx_caps.ept_2m ? DUNE_CAP_EPT_2M : 0) |
 	       (vmx_caps.ept_1g ? DUNE_CAP_EPT_1G : 0) |
 	       (vmx_caps.vpid ? DUNE_CAP_VPID : 0) |
-	       (vmx_caps.timer ? DUNE_CAP_QUANTUM : 0);
+	       (vmx_caps.timer ? DUNE_CAP_QUANTUM : 0) |
+	       (vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_INVPCID &&
+		boot_cpu_has(X86_FEATURE_INVPCID) ? DUNE_CAP_INVPCID : 0) |
+	       DUNE_CAP_REQUESTS;
 }
 
-int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa)
+int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
+		    u64 ept_root_pa)
 {
 	memset(v, 0, sizeof(*v));
+	v->gprs = gprs;
 	v->cpu = VMX_NO_CPU;
 	v->last_cpu = VMX_NO_CPU;
 	v->mm_id = current->mm->context.ctx_id;
@@ -143,7 +148,7 @@ static void write_controls(struct vmx_vcpu *v)
 	vmcs_write(VMCS_LINK_POINTER, ~0ull);
 }
 
-static void write_constant_host_state(void)
+static void write_constant_host_state(struct vmx_vcpu *v)
 {
 	struct desc_ptr idt;
 	u64 msr;
@@ -163,6 +168,11 @@ static void write_constant_host_state(void)
 	rdmsrl(MSR_IA32_SYSENTER_EIP, msr);
 	vmcs_write(HOST_IA32_SYSENTER_EIP, msr);
 	vmcs_write(HOST_RIP, vmx_mitigate_exit_rip());
+	static_assert(offsetof(struct vmx_vcpu, host_sp) ==
+		      offsetof(struct vmx_vcpu, gprs) + 8 &&
+		      offsetof(struct vmx_vcpu, exit_room) + 8 ==
+		      offsetof(struct vmx_vcpu, gprs), "entry.S");
+	vmcs_write(HOST_RSP, (unsigned long)&v->gprs);
 }
 
 static void write_segment(unsigned int index, u16 selector, u32 ar)
@@ -211,13 +221,12 @@ void vmx_vmcs_init(struct vmx_vcpu *v)
 	static const struct dune_regs no_regs;
 
 	write_controls(v);
-	write_constant_host_state();
+	write_constant_host_state(v);
 	write_constant_guest_state();
 	vmx_set_sregs(v, &no_sregs);
 	vmx_set_regs(v, &no_regs);
 	v->host_cr3 = 0;
 	v->host_cr4 = 0;
-	v->host_rsp = 0;
 }
 
 void vmx_host_state_load(struct vmx_vcpu *v)

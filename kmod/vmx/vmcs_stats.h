@@ -54,14 +54,6 @@ static __always_inline void vmcs_stats_write(void)
 	preempt_enable_notrace();
 }
 
-/* irqs off. entry.S writes HOST_RSP where what it knows of it changes. */
-static __always_inline void vmcs_stats_entered(u64 host_rsp_before,
-					       u64 host_rsp_after)
-{
-	if (host_rsp_before != host_rsp_after)
-		vmcs_stats_write();
-}
-
 static __always_inline void vmcs_stats_begin(u32 row)
 {
 	struct vmcs_stats *s;
@@ -95,7 +87,6 @@ void vmcs_stats_teardown(void);
 
 static __always_inline void vmcs_stats_read(void) { }
 static __always_inline void vmcs_stats_write(void) { }
-static __always_inline void vmcs_stats_entered(u64 before, u64 after) { }
 static __always_inline void vmcs_stats_exit(u32 reason) { }
 static __always_inline void vmcs_stats_load(void) { }
 static inline int vmcs_stats_setup(void)

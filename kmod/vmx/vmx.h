@@ -12,6 +12,7 @@
 
 #include <linux/list.h>
 #include <linux/percpu-defs.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 #include <asm/desc_defs.h>
 #include <uapi/dune.h>
@@ -21,9 +22,17 @@
 #define VMX_NO_CPU	(-1)
 
 struct vmx_vcpu {
-	u64 host_rsp;		/* entry.S: what HOST_RSP holds; 0: not known */
+	/*
+	 * entry.S, in this order: HOST_RSP is the address of gprs, so that an
+	 * exit finds the registers' place, the stack, and room below for one
+	 * push. The stack's own depth differs from call to call.
+	 */
+	u64 exit_room;
+	struct dune_regs *gprs;	/* constant: the guest's, in the vCPU page */
+	u64 host_sp;		/* at the last entry */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
-	u32 host_irqs;		/* see host_debugctl() in run.c */
+	u32 host_irqs;		/* see sync_host_debugctl() in run.c */
+	u64 host_switches;	/* of the thread, when that was last looked at */
 	u64 host_debugctl;	/* what an exit clears and vmx_run_end() restores */
 	bool debugctl_stale;	/* it may have changed: read it again */
 	bool rcu_noted;		/* since the last exit for an interrupt */
@@ -39,6 +48,7 @@ struct vmx_vcpu {
 	u64 host_fs_base;
 	struct vpid_tag vpid;	/* without VPIDs every transition flushes */
 	u32 quantum_ticks;	/* of the preemption timer */
+	bool irq_window;	/* an exit is wanted when the guest can take an interrupt */
 	bool host_stale;	/* since the last vmx_host_state_restore() */
 	u16 host_ldt;		/* for that; 0: none */
 	u32 state;		/* enum residency_state; see sched-hooks */
@@ -83,6 +93,7 @@ enum vmx_exit_kind {
 	VMX_EXIT_RDPMC,
 	VMX_EXIT_WBINVD,
 	VMX_EXIT_QUANTUM,	/* the preemption timer ran out */
+	VMX_EXIT_IRQ_WINDOW,	/* the guest can take an interrupt now */
 	VMX_EXIT_INVALID_INSN,	/* what this guest does not have: #UD */
 	VMX_NR_EXIT_KINDS
 };
@@ -120,7 +131,8 @@ void vmx_free_cpu_regions(void);
 
 /* ---- vCPU state ---- */
 /* Allocates and fills the memory; may sleep. 0 or negative errno. */
-int vmx_vcpu_create(struct vmx_vcpu *v, u64 ept_root_pa);
+int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
+		    u64 ept_root_pa);
 /* The vCPU must be loaded nowhere. */
 void vmx_vcpu_destroy(struct vmx_vcpu *v);
 
@@ -164,13 +176,26 @@ void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
 void vmx_reinject_event(struct vmx_vcpu *v, u32 info);
 
 /*
+ * irq.c. An external interrupt: at the next entry, unless the guest cannot take
+ * one now or another event is to be delivered there.
+ */
+enum vmx_irq { VMX_IRQ_INJECTED, VMX_IRQ_BLOCKED };
+enum vmx_irq vmx_inject_irq(struct vmx_vcpu *v, u8 vector);
+/* One that no entry has delivered yet; that the last exit interrupted. */
+bool vmx_irq_is_injected(const struct vmx_vcpu *v);
+bool vmx_irq_was_interrupted(const struct vmx_vcpu *v);
+/* VMX_EXIT_IRQ_WINDOW as soon as the guest can take one, until closed. */
+void vmx_irq_window_open(struct vmx_vcpu *v);
+void vmx_irq_window_close(struct vmx_vcpu *v);
+
+/*
  * A run: begin, any number of entries, end; irqs off, preemption off and FPU
  * loaded all the time. Between two entries nothing may fault on memory or use
  * hardware breakpoints: CR2 and DR7 are the guest's until the end.
  *
- * vmx_run() (enter.h) enters once. gprs is the guest's register file, loaded
- * and stored. It takes NMI and #MC of the host itself, returns the kind of the
- * exit, and fills *exit where the kind says so.
+ * vmx_run() (enter.h) enters once; v->gprs is loaded and stored. It takes NMI
+ * and #MC of the host itself, returns the kind of the exit, and fills *exit
+ * where the kind says so.
  */
 void vmx_run_begin(struct vmx_vcpu *v);
 void vmx_run_end(struct vmx_vcpu *v);
@@ -179,9 +204,21 @@ static inline void vmx_host_debugctl_changed(struct vmx_vcpu *v)
 {
 	v->debugctl_stale = true;
 }
+/* Before a first run: has another thread run in between? */
+static inline void vmx_host_switched(struct vmx_vcpu *v)
+{
+	u64 switches = current->nvcsw + current->nivcsw;
+
+	if (v->host_switches == switches)
+		return;
+	v->host_switches = switches;
+	v->debugctl_stale = true;
+}
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
 
 /* This CPU's cached translations; preemption off. */
 void vmx_flush_ept(u64 eptp);
+/* What this CPU has cached of the guest's own page tables, every PCID. */
+void vmx_flush_guest(const struct vmx_vcpu *v);
 
 #endif /* KMOD_VMX_VMX_H */

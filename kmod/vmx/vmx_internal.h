@@ -7,11 +7,10 @@
 #include "vmx.h"
 
 /* entry.S */
-asmlinkage unsigned int vmx_enter(struct dune_regs *gprs, struct vmx_vcpu *v);
+asmlinkage unsigned int vmx_enter(struct vmx_vcpu *v);
 extern const char vmx_exit_entry[];
 /* The same with the mitigations of mitigate.h. */
-asmlinkage unsigned int vmx_enter_mitigated(struct dune_regs *gprs,
-					    struct vmx_vcpu *v);
+asmlinkage unsigned int vmx_enter_mitigated(struct vmx_vcpu *v);
 extern const char vmx_exit_mitigated[];
 
 /* run.c, for enter.h: the rare and the long. Fill *exit, return its kind. */

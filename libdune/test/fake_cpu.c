@@ -338,15 +338,28 @@ static uint64_t fork_frame(const struct dune_regs *r)
 	return (uint64_t)frame;
 }
 
+/* As the module does: uapi/dune.h, "packed". */
+static void unpack(struct dune_regs *r)
+{
+	if (!(r->rax >> 33 & 1))
+		return;
+	if (r->r11 != r->rsp)
+		abort();
+	r->r11 = r->rax >> 32;
+	r->rax = (uint32_t)r->rax;
+	vcpu.rip = r->rcx;
+}
+
 static void vmcall(greg_t *g)
 {
 	struct dune_regs *r = &vcpu.page->regs, leave;
 
 	g[REG_RIP] += 3;
 	guest_exit(g);
-	r->rip = vcpu.rip;
 	r->rsp = vcpu.rsp;
 	r->rflags = vcpu.rflags;
+	unpack(r);
+	r->rip = vcpu.rip;
 	switch (r->rax) {
 	case DUNE_HC_LEAVE:
 		r->rax = 0;

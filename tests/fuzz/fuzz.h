@@ -223,6 +223,7 @@ struct child {
 	int threads;
 	bool dead;		/* the vCPU: -EIO */
 	bool spoilt;		/* it needs another vCPU */
+	bool interrupted;	/* the case asks for an interrupt: ends anyhow */
 	bool dirty;		/* the arena's mappings may have changed */
 	unsigned int vcpu_cases;
 };

@@ -41,10 +41,14 @@ static void scribble(struct rng *r)
 {
 	volatile uint64_t *page = (volatile uint64_t *)child.vcpu.page;
 
-	switch (rng_below(r, 4)) {
+	switch (rng_below(r, 5)) {
 	case 0: page[rng_below(r, 72)] = rng_weird(r); break;
 	case 1: page[rng_below(r, 18)] = rng_weird(r); break;
 	case 2: page[18] = rng_next(r) & 0x700000003ull; break; /* sync, run_flags */
+	case 3:
+		child.vcpu.page->notify_vector = 32 + rng_below(r, 224);
+		child.vcpu.page->requests = rng_below(r, 4);
+		break;
 	default: page[rng_below(r, 512)] = rng_next(r);
 	}
 }

@@ -300,6 +300,35 @@ static void foreign(void)
 	still_works();
 }
 
+struct kick_arg {
+	void *address;
+	uint64_t result;
+};
+
+static void guest_kicks(void *arg)
+{
+	struct kick_arg *kick = arg;
+
+	kick->result = raw_vmcall(DUNE_HC_KICK, (uint64_t)kick->address);
+	raw_vmcall(DUNE_HC_EXIT, 0);
+}
+
+/* A set of vCPUs that is not there; one of all that are and all that are not. */
+static void kicks(void)
+{
+	static struct kick_arg arg;
+	static struct dune_kick all;
+
+	memset(&all, 0xff, sizeof(all));
+	for (size_t i = 0; i < 7; i++) {
+		arg.address = i < 6 ? bad_pointers[i] : &all;
+		rawvcpu_start(&vm, &vcpu, guest_kicks, &arg);
+		CHECK_EQ(rawvcpu_run(&vcpu, 0, 1000), DUNE_EXIT_HYPERCALL);
+		CHECK_EQ(arg.result, i < 6 ? -EFAULT : 0);
+	}
+	still_works();
+}
+
 /* A thread that enters once and ends; its vCPU's fd stays open. */
 static void *short_life(void *arg)
 {
@@ -399,6 +428,7 @@ int main(int argc, char **argv)
 	test_part("wrong_fd_kind", wrong_fd_kind);
 	test_part("mappings", mappings);
 	test_part("foreign", foreign);
+	test_part("kicks", kicks);
 	test_part("owner_ends", owner_ends);
 	test_part("run_unset", run_unset);
 	test_part("all_slots", all_slots);

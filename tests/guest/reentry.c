@@ -8,6 +8,7 @@
 #include <asm/prctl.h>
 #include <cpuid.h>
 #include <dirent.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -294,6 +295,73 @@ static void moving(void)
 	mode_exit();
 }
 
+#define DEPTH 20
+#define FRAMES 100
+
+static volatile int frames_seen;
+
+/* How often the return address that the recursion has is in the backtrace. */
+static void on_backtrace(int sig)
+{
+	void *frame[FRAMES];
+	int n = backtrace(frame, FRAMES), most = 0;
+
+	for (int i = 0; i < n; i++) {
+		int same = 0;
+
+		for (int j = 0; j < n; j++)
+			same += frame[j] == frame[i];
+		most = same > most ? same : most;
+	}
+	frames_seen = most;
+}
+
+/* Other frames than those of the calls before. */
+static void __attribute__((noinline, noipa)) pause_deep(int depth)
+{
+	volatile char frame[300];
+
+	frame[0] = depth;
+	if (depth) {
+		pause_deep(depth - 1);
+	} else {
+		__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+		pause();
+	}
+	frame[1] = frame[0];
+}
+
+static void *pauses(void *unused)
+{
+	mode_enter();
+	for (int i = 0; i < 10; i++)
+		syscall(SYS_umask, 022);
+	pause_deep(DEPTH);
+	mode_exit();
+	return NULL;
+}
+
+/* The unwinder finds the guest's frames from the page: not those of a call before. */
+static void unwound(void)
+{
+	void *frame[1];
+
+	backtrace(frame, 1);	/* loads what it needs */
+	signal(SIGUSR2, on_backtrace);
+	for (int i = 0; i < 5; i++) {
+		pthread_t thread;
+
+		stop = 0;
+		frames_seen = 0;
+		REQUIRE(pthread_create(&thread, NULL, pauses, NULL) == 0);
+		wait_for(&stop, 1, 30);
+		usleep(20000);
+		CHECK_EQ(pthread_kill(thread, SIGUSR2), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(frames_seen, DEPTH);
+	}
+}
+
 static void close_vcpus(void)
 {
 	char path[64], name[64];
@@ -362,6 +430,7 @@ int main(int argc, char **argv)
 	test_part("deep_stack", deep_stack);
 	test_part("two_threads", two_threads);
 	test_part("moving", moving);
+	test_part("unwound", unwound);
 	test_part("closed", closed);
 	return test_end();
 }

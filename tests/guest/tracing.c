@@ -221,6 +221,39 @@ static void fast_calls(void)
 			       field("nr=%d ret=%ld", SYS_getppid, parent), NULL), 10);
 }
 
+/* Requests that a vCPU makes of itself, and kicks that find nobody. */
+static void requests(void)
+{
+	struct dune_kick kick = { { ~0ull } };
+	struct dune_vcpu_page *page;
+	uint32_t vector;
+	uint64_t nr;
+
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, dune_vcpu_fd(), 0);
+	REQUIRE(page != MAP_FAILED);
+	record_start();
+	mode_enter();
+	vector = page->notify_vector;
+	page->notify_vector = 2;	/* not one for interrupts */
+	for (int i = 0; i < 10; i++) {
+		__atomic_fetch_or(&page->requests, DUNE_REQ_FLUSH | DUNE_REQ_IRQ,
+				  __ATOMIC_SEQ_CST);
+		nr = DUNE_HC_KICK;
+		asm volatile("vmcall" : "+a" (nr) : "D" (&kick) : "rcx", "r11", "memory");
+		CHECK_EQ(nr, 0);
+	}
+	page->notify_vector = vector;
+	mode_exit();
+	record_stop();
+	CHECK_EQ(counted(DUNE_VCPU_kick_calls), 10);
+	CHECK_EQ(counted(DUNE_VCPU_guest_flushes), 10);
+	CHECK_EQ(lines("dune_kick:", "kicks=0", field("vm=%d ", getpid())), 10);
+	CHECK_EQ(lines("dune_guest_flush:", field("id=%u", page->id), NULL), 10);
+	CHECK_EQ(lines("dune_irq:", "vector=0x2 ", "how=ignored"), 10);
+	CHECK_EQ(lines("dune_irq:", NULL, NULL), 10);
+	munmap(page, 4096);
+}
+
 static void switched_off(void)
 {
 	put(TRACEFS "trace", "\n");
@@ -298,6 +331,7 @@ int main(int argc, char **argv)
 	if (nr_cpus() > 1)
 		test_part("moves", moves);
 	test_part("fast_calls", fast_calls);
+	test_part("requests", requests);
 	test_part("switched_off", switched_off);
 	test_part("user_tools", user_tools);
 	return test_end();

@@ -40,6 +40,32 @@ static void guest_calls(void *arg)
 	raw_vmcall(DUNE_HC_EXIT, 0);
 }
 
+/* Goes on at rcx, with the flags in r11: what is between is not executed. */
+static void guest_packed(void *arg)
+{
+	uint64_t rax = 39 | 0x246ull << 32, r11;
+
+	asm volatile("lea 1f(%%rip), %%rcx\n\t"
+		     "mov %%rsp, %%r11\n\t"
+		     "vmcall\n\t"
+		     "ud2\n"
+		     "1:\tmov %%r11, %1"
+		     : "+a"(rax), "=r"(r11) : : "rcx", "r11", "memory");
+	*(volatile int *)arg = rax == 4711 ? (int)r11 : -1;
+	raw_vmcall(DUNE_HC_EXIT, 0);
+}
+
+static void guest_packed_nowhere(void *arg)
+{
+	uint64_t rax = 39 | 0x246ull << 32;
+
+	asm volatile("mov %1, %%rcx\n\t"
+		     "mov %%rsp, %%r11\n\t"
+		     "vmcall\n\t"
+		     "ud2"
+		     : "+a"(rax) : "i"(0x800000000000ull) : "rcx", "r11", "memory");
+}
+
 #define FIELD(f) { #f, offsetof(struct dune_vcpu_page, f) }
 struct field {
 	const char *name;
@@ -50,7 +76,8 @@ static const struct field fields[] = {
 	FIELD(sregs.cr3), FIELD(sregs.fs_base), FIELD(sregs.gs_base),
 	FIELD(sregs.gdt_base), FIELD(sregs.idt_base), FIELD(sregs.tss_base),
 	FIELD(sregs.gdt_limit), FIELD(sregs.tss_limit), FIELD(quantum_us),
-	FIELD(reserved0),
+	FIELD(reserved0), FIELD(id), FIELD(requests), FIELD(notify_vector),
+	FIELD(irr),
 	FIELD(reserved1), FIELD(exit), FIELD(exit.reserved), FIELD(reserved2),
 	FIELD(counters),
 };
@@ -211,6 +238,31 @@ static void records(void *arg)
 	CHECK_EQ(count, 77);
 }
 
+static void packed(void *arg)
+{
+	fresh_vm();
+	rawvcpu_start(&vm, &vcpu, guest_packed, (void *)&count);
+	CHECK_EQ(rawvcpu_run(&vcpu, 0, 1000), DUNE_EXIT_SYSCALL);
+	CHECK_EQ(vcpu.page->regs.rax, 39);
+	CHECK_EQ(vcpu.page->regs.r11, 0x246);
+	CHECK_EQ(vcpu.page->regs.rip, vcpu.page->regs.rcx);
+	vcpu.page->regs.rax = 4711;
+	CHECK_EQ(rawvcpu_run(&vcpu, 0, 1000), DUNE_EXIT_HYPERCALL);
+	CHECK_EQ(count, 0x246);
+}
+
+/* The guest would go on at no address: the vCPU ends, nobody else. */
+static void packed_nowhere(void *arg)
+{
+	long ret;
+
+	fresh_vm();
+	rawvcpu_start(&vm, &vcpu, guest_packed_nowhere, NULL);
+	CHECK_EQ(rawvcpu_run(&vcpu, 0, 1000), DUNE_EXIT_SYSCALL);
+	ret = rawvcpu_run(&vcpu, 0, 1000);
+	CHECK(ret == DUNE_EXIT_ENTRY_FAILED || ret == DUNE_EXIT_CRASH);
+}
+
 /* The page and the fd go while the vm lives on. */
 static void without_page(void *arg)
 {
@@ -260,6 +312,8 @@ static void good_uses(void)
 {
 	CHECK_EQ(raw_child(20, live_registers, NULL), 0);
 	CHECK_EQ(raw_child(20, records, NULL), 0);
+	CHECK_EQ(raw_child(20, packed, NULL), 0);
+	CHECK_EQ(raw_child(20, packed_nowhere, NULL), 0);
 	CHECK_EQ(raw_child(20, without_page, NULL), 0);
 	CHECK_EQ(raw_child(20, endless, NULL), 0);
 }

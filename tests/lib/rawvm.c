@@ -43,6 +43,41 @@ asm(".text\n"
     ".size raw_run, . - raw_run\n");
 _Static_assert(DUNE_RUN == 0xd510, "raw_run() has the number");
 
+/* Offsets in struct rawlive: fd 0, sp 8, one_call 16. */
+asm(".text\n"
+    ".globl raw_live, raw_live_ip\n"
+    ".type raw_live, @function\n"
+    "raw_live:\n"
+    "	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+    "	push %rsi\n"
+    "	mov %rdi, %r12\n"
+    "	mov %rsp, 8(%r12)\n"
+    "	mov (%rsi), %r14\n"
+    "1:	mov (%r12), %rdi\n"
+    "	mov %r14, %rdx\n"
+    "	mov $0xd510, %esi\n"	/* DUNE_RUN */
+    "	mov $16, %eax\n"	/* SYS_ioctl */
+    "	syscall\n"
+    "	cmp $1, %rax\n"	/* DUNE_EXIT_RETRY */
+    "	je 1b\n"
+    "	test %rax, %rax\n"	/* DUNE_EXIT_SYSCALL */
+    "	jnz 2f\n"
+    "	mov %rbx, %rax\n"
+    "	syscall\n"
+    "raw_live_ip:\n"
+    "	mov %rax, %r14\n"
+    "	cmpq $0, 16(%r12)\n"
+    "	je 1b\n"
+    "	mov $1000, %eax\n"	/* RAWLIVE_CALLED */
+    "2:	mov 8(%r12), %rsp\n"
+    "	pop %rsi\n"
+    "	mov %r14, (%rsi)\n"
+    "	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+    "	ret\n"
+    ".size raw_live, . - raw_live\n");
+_Static_assert(DUNE_EXIT_RETRY == 1 && DUNE_EXIT_SYSCALL == 0 &&
+	       RAWLIVE_CALLED == 1000, "raw_live() has the numbers");
+
 long rawvcpu_run(struct rawvcpu *vcpu, uint64_t result, int limit)
 {
 	long ret;

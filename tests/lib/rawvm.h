@@ -48,6 +48,23 @@ long raw_run(int fd, uint64_t result);
 /* raw_run() until something else than RETRY comes; at most limit times. */
 long rawvcpu_run(struct rawvcpu *vcpu, uint64_t result, int limit);
 
+/*
+ * The way libdune's stub does it: the thread makes the guest's system calls
+ * itself, with live registers. vcpu->page->syscall_ip must be raw_live_ip.
+ */
+struct rawlive {
+	uint64_t fd;		/* of the vCPU */
+	uint64_t sp;		/* raw_live()'s own */
+	uint64_t one_call;	/* if not 0: return RAWLIVE_CALLED after a call */
+};
+#define RAWLIVE_CALLED	1000
+extern const char raw_live_ip[];
+/*
+ * Run until something else than RETRY or a system call comes: an exit kind, or
+ * -errno. result: what DUNE_RUN is given at first; *result after a call.
+ */
+long raw_live(struct rawlive *live, uint64_t *result);
+
 /* VMCALL, for guest code. */
 static inline uint64_t raw_vmcall(uint64_t nr, uint64_t arg)
 {

@@ -166,7 +166,7 @@ static int show(const struct form *f)
 	bool weak = f->name != strong;
 	bool ok = weak == (f->bad != 0);
 
-	printf("%-18s %-28s %12llu instances %10llu bad  %s\n", litmus->name,
+	printf("%-22s %-28s %12llu instances %10llu bad  %s\n", litmus->name,
 	       f->name, f->rounds, f->bad,
 	       ok ? "ok" : weak ? "FAIL: not seen" : "FAIL: must not be");
 	return !ok;

@@ -37,7 +37,7 @@
  * MUT_BUMP_LATE	the bump follows Linux' flush
  * MUT_RIDE_RECLAIM	immediate() defers as well
  * MUT_NO_LINUX_FLUSH	deferred() where Linux does not flush
- * MUT_NO_NESTED	Linux flushes only what it cleared itself
+ * MUT_NO_NESTED	[TWICE] Linux flushes only what it cleared itself
  * MUT_NO_VCPU_FENCE	[SD-1] missing
  */
 #include "tso.inc"

@@ -19,12 +19,12 @@
  *
  * Mutants:
  * MUT_ZERO_NOT_FROZEN	dismantle() leaves 0 in the entries
- * MUT_DEAD_FIRST	the parent's entry goes after the table was marked dead
- * MUT_PENDING_IGNORED	what was found absent is taken for flushed
+ * MUT_DEAD_FIRST	[PAGE] the parent's entry goes after the table was marked dead
+ * MUT_PENDING_IGNORED	[PAGE] what was found absent is taken for flushed
  * MUT_NO_GRACE		tables are freed right after the shootdown
- * MUT_NO_SHOOTDOWN	a grace period only
- * MUT_FREE_FIRST	grace period and free come before the shootdown
- * MUT_FLUSH_LINKED	the shootdown comes before the table is unlinked
+ * MUT_NO_SHOOTDOWN	[WALKS] a grace period only
+ * MUT_FREE_FIRST	[WALKS] grace period and free come before the shootdown
+ * MUT_FLUSH_LINKED	[WALKS] the shootdown comes before the table is unlinked
  * MUT_NO_DEAD		set_leaf_locked() does not look at dead
  * MUT_NO_DEAD_ZAP	zap_leaves() does not look at dead
  * MUT_DEAD_UNLOCKED	dismantle() does not take the table's lock
@@ -32,7 +32,7 @@
  * MUT_POP_FIRST	a table leaves the cache for good before the cmpxchg, which may fail
  * MUT_POP_LAST		a table is popped, by its next pointer, after it was linked
  * MUT_LINK_FIRST	[PT-1] missing: a table is linked before it is filled
- * MUT_WALK_NO_RCU	the walker is no RCU reader
+ * MUT_WALK_NO_RCU	[WALKS] the walker is no RCU reader
  * MUT_FAULT_NO_RCU	the fault is no RCU reader
  */
 #if !defined(LINKS) && !defined(WALKS) && !defined(PAGE)

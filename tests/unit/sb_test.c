@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The two store-buffering pairs of the core, on real cores: SD-1/SD-2 and
- * IV-1/IV-2. Two threads meet before each round and do one side each, with a
+ * The store-buffering pairs of the core, on real cores: SD-1/SD-2, KI-1/KI-2
+ * and IV-1/IV-2. Two threads meet before each round and do one side each, with a
  * small random lead. Built without sanitizers, which would hide the reordering;
  * says nothing on a machine with one core.
  */
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "kick.h"
 #include "pt.h"
 #include "shootdown.h"
 
@@ -67,7 +68,9 @@ static struct {
 	struct sd_cpu cpu;
 	plat_cpumask_t cpus;
 	u32 kicked __attribute__((aligned(64)));
+	u32 request __attribute__((aligned(64)));
 	bool flushed;		/* by the entry of this round */
+	bool taken;		/* the request, by that entry */
 } sd;
 
 static void sd_kick(const plat_cpumask_t *mask)
@@ -81,8 +84,11 @@ static void sd_kick(const plat_cpumask_t *mask)
 /* Enters, and stays until it is kicked or the flusher is done. */
 static void sd_cpu_round(u64 n)
 {
-	u64 gen = sd_enter(&sd.vm, &sd.cpu);
+	u64 gen;
 
+	sd_begin(&sd.cpu, 0);
+	gen = sd_enter(&sd.vm, &sd.cpu);
+	sd.taken = plat_load(&sd.request);
 	sd.flushed = gen != 0;
 	if (gen)
 		sd_flushed(&sd.cpu, gen);
@@ -109,17 +115,23 @@ static void *sd_cpu_thread(void *unused)
 	return unused;
 }
 
-static void a_cpu_that_enters_flushes_or_is_kicked(void)
+static void sd_setup(void)
 {
 	struct plat_test_hooks hooks = { .kick = sd_kick };
-	u64 random = 362436069, kicks = 0, flushed = 0, end = now_ms() + ms, n;
-	pthread_t thread;
 
 	memset(&sd, 0, sizeof(sd));
 	memset(&meeting, 0, sizeof(meeting));
 	plat_cpumask_set(&sd.cpus, 0);
 	sd_vm_init(&sd.vm, 0, &sd.cpus, &sd.cpu);
 	plat_test_hooks(&hooks);
+}
+
+static void a_cpu_that_enters_flushes_or_is_kicked(void)
+{
+	u64 random = 362436069, kicks = 0, flushed = 0, end = now_ms() + ms, n;
+	pthread_t thread;
+
+	sd_setup();
 	pthread_create(&thread, NULL, sd_cpu_thread, NULL);
 	for (n = 1; !plat_load(&meeting.stop); n++) {
 		struct gather gather;
@@ -146,6 +158,40 @@ static void a_cpu_that_enters_flushes_or_is_kicked(void)
 	CHECK(flushed > 0);
 	fprintf(stderr, "# %llu rounds: %llu kicks, %llu flushes at entry\n", n,
 		kicks, flushed);
+}
+
+/* --- KI-1, KI-2 --- */
+
+static void a_run_that_begins_takes_the_request_or_is_kicked(void)
+{
+	u64 random = 362436069, kicks = 0, taken = 0, end = now_ms() + ms, n;
+	u64 ids = 1;
+	pthread_t thread;
+
+	sd_setup();
+	pthread_create(&thread, NULL, sd_cpu_thread, NULL);
+	for (n = 1; !plat_load(&meeting.stop); n++) {
+		unsigned int kicked;
+
+		plat_store(&sd.kicked, 0);
+		plat_store(&sd.request, 0);
+		meet(1, 3 * n);
+		lead(&random);
+		plat_store(&sd.request, 1);
+		kicked = kick_vcpus(&sd.vm, &ids, 64);
+		if (now_ms() >= end || check_failed())
+			plat_store_release(&meeting.stop, 1);
+		meet(1, 3 * n + 2);
+		kicks += kicked;
+		taken += sd.taken;
+		if (!sd.taken && !kicked)
+			check_fail("round %llu: it entered without the request and was not kicked",
+				   n);
+	}
+	pthread_join(thread, NULL);
+	CHECK(taken > 0 || n < 10000);	/* a busy machine */
+	fprintf(stderr, "# %llu rounds: %llu kicks, %llu requests taken at entry\n",
+		n, kicks, taken);
 }
 
 /* --- IV-1, IV-2 --- */
@@ -250,6 +296,7 @@ int main(int argc, char **argv)
 	}
 	plat_rcu_register();
 	CASE(a_cpu_that_enters_flushes_or_is_kicked);
+	CASE(a_run_that_begins_takes_the_request_or_is_kicked);
 	CASE(a_fault_gives_up_or_its_leaf_is_removed);
 	plat_rcu_unregister();
 	return CHECK_EXIT();

@@ -83,6 +83,39 @@ static inline void plat_add64_release(u64 *p, u64 n)
 	__atomic_fetch_add(p, n, __ATOMIC_RELEASE);
 }
 
+/* *p += 1 by its only writer; a release. */
+static inline void plat_inc64_owner(u64 *p)
+{
+	PLAT_CHAOS();
+	__atomic_store_n(p, __atomic_load_n(p, __ATOMIC_RELAXED) + 1,
+			 __ATOMIC_RELEASE);
+}
+
+/*
+ * *p |= bits; a full fence before and after. The locked instruction of x86 is
+ * one; a fence of its own would double the price.
+ */
+static inline void plat_or32_full(u32 *p, u32 bits)
+{
+	_Static_assert(__x86_64__, "needs fences");
+	PLAT_CHAOS();
+	__atomic_fetch_or(p, bits, __ATOMIC_SEQ_CST);
+}
+
+/* *p &= ~bits. */
+static inline void plat_andnot32(u32 *p, u32 bits)
+{
+	PLAT_CHAOS();
+	__atomic_fetch_and(p, ~bits, __ATOMIC_ACQ_REL);
+}
+
+/* *p |= bits; returns the old value. */
+static inline u64 plat_or64(u64 *p, u64 bits)
+{
+	PLAT_CHAOS();
+	return __atomic_fetch_or(p, bits, __ATOMIC_ACQ_REL);
+}
+
 /* --- a spinlock; the waiting is left to plat.h --- */
 
 struct plat_spin {

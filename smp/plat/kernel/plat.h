@@ -65,6 +65,37 @@ static inline void plat_add64_release(u64 *p, u64 n)
 	atomic64_add(n, (atomic64_t *)p);
 }
 
+/*
+ * *p += 1 by its only writer; a release. One instruction, which
+ * smp_store_release(p, *p + 1) is not.
+ */
+static inline void plat_inc64_owner(u64 *p)
+{
+	asm volatile("incq %0" : "+m" (*p) : : "memory", "cc");
+}
+
+/* *p |= bits; a full fence before and after. */
+static inline void plat_or32_full(u32 *p, u32 bits)
+{
+	smp_mb__before_atomic();
+	atomic_or(bits, (atomic_t *)p);
+	smp_mb__after_atomic();
+}
+
+/* *p &= ~bits. */
+static inline void plat_andnot32(u32 *p, u32 bits)
+{
+	smp_mb__before_atomic();
+	atomic_andnot(bits, (atomic_t *)p);
+	smp_mb__after_atomic();
+}
+
+/* *p |= bits; returns the old value. */
+static inline u64 plat_or64(u64 *p, u64 bits)
+{
+	return atomic64_fetch_or(bits, (atomic64_t *)p);
+}
+
 /* Orders every access before it against every one after it. */
 static inline void plat_full_mb(void)
 {

@@ -115,11 +115,13 @@ static void note_lines(BX_CPU_C *cpu, Bit64u va, Bit64u pa, unsigned len, unsign
   }
 }
 
-// A thread switch without an interrupt shows as another stack.
-static void check_stack(struct operation *op, Bit64u rsp)
+// A thread switch without an interrupt shows as another stack. HOST_RSP need not
+// be one: it may be where an exit finds its stack, with room for one push.
+static void check_stack(struct operation *op, Bit64u rsp, Bit64u host_rsp)
 {
   Bit64u stack = (rsp - 1) >> STACK_SHIFT;      // an empty one ends where it points
 
+  if (rsp == host_rsp || rsp == host_rsp - 8) return;
   if (!(rsp >> 63) || rsp >> ENTRY_AREA_BITS == ENTRY_AREA >> ENTRY_AREA_BITS) return;
   if (!op->stack) op->stack = stack;
   if (op->stack != stack) op->disturbed |= EMUCONFLICT_SWITCH;
@@ -133,7 +135,7 @@ void emu_conflict_lin(unsigned id, Bit64u va, Bit64u pa, unsigned len, unsigned 
   if (!op->active) return;
   unsigned mode = mode_of(cpu);
   if (mode == EMUCONFLICT_KERNEL) {
-    check_stack(op, cpu->gen_reg[BX_64BIT_REG_RSP].rrx);
+    check_stack(op, cpu->gen_reg[BX_64BIT_REG_RSP].rrx, cpu->vmcs.host_state.rsp);
   }
   note_lines(cpu, va, pa, len, kind_of(rw), mode);
 }
