@@ -9,6 +9,8 @@
  */
 #include "pt_visit.h"
 
+#define CHUNK	8u
+
 static u64 wanted_bits(const struct pt_geometry *geom, unsigned int what)
 {
 	return (what & PT_SCAN_ACCESSED ? geom->accessed_bit : 0) |
@@ -75,7 +77,17 @@ static inline void scan_leaf(struct pt_visit *visit, struct pt_scan *op,
 		report(op, range->addr, end, level);
 }
 
-/* Most leaves are no hits. */
+/* Most leaves are no hits: is there any in this chunk? */
+static inline bool chunk_has(const u64 *entry, u64 wanted)
+{
+	u64 any = 0;
+
+#pragma GCC unroll 8
+	for (unsigned int i = 0; i < CHUNK; i++)
+		any |= plat_load(&entry[i]);
+	return any & wanted;
+}
+
 static inline void scan_leaves(struct pt_visit *visit, struct pt_scan *op)
 {
 	struct pt_range *range = visit->range;
@@ -85,14 +97,21 @@ static inline void scan_leaves(struct pt_visit *visit, struct pt_scan *op)
 
 	if (always_hits(visit->geom, op->what))
 		wanted = visit->geom->present_mask;
-	for (; addr < end; addr += 4096, entry++) {
-		u64 value = plat_load(entry);
+	while (addr < end) {
+		u64 value;
 
-		if (!(value & wanted))
+		if (addr % (CHUNK * 4096) == 0 && end - addr >= CHUNK * 4096 &&
+		    !chunk_has(entry, wanted)) {
+			addr += CHUNK * 4096;
+			entry += CHUNK;
 			continue;
+		}
+		value = plat_load(entry);
 		range->addr = addr;
-		if (pt_is_present(visit->geom, value))
+		if ((value & wanted) && pt_is_present(visit->geom, value))
 			scan_leaf(visit, op, entry, value, 1);
+		addr += 4096;
+		entry++;
 	}
 	range->addr = end;
 }

@@ -6,6 +6,7 @@
  * Sums: CPUs set bits of leaves while their rights change and scans clear the
  * bits; each one that a CPU set is found once, by a scan or at the end.
  * Races: a CPU uses a leaf for the first time just when an operation changes it.
+ * Tables: what was mapped into a table that somebody trims is mapped.
  * Sizes: what was set in a large leaf is set in all of the small ones; and
  * whoever looks finds something mapped while leaves are split and merged.
  */
@@ -21,6 +22,7 @@
 #define ROUND_YIELDS	600u
 #define SPLITS		40u
 #define MERGES		40u
+#define TRIMS		1000u
 
 struct bits {
 	u64 accessed, dirty;
@@ -391,6 +393,59 @@ static void merge_rounds(struct pt_cache *cache)
 	pt_destroy(&b.pt);
 }
 
+/* --- tables --- */
+
+static void *trimmer(void *arg)
+{
+	rnd_seed(stamp_now() + 9);
+	plat_test_chaos(20, rnd(1u << 30));
+	plat_rcu_register();
+	while (!plat_load_acquire(&b.stop)) {
+		struct gather gather = GATHER_INIT;
+		struct pt_range range = { .end = 1ull << 48, .gather = &gather };
+
+		pt_trim(&b.pt, &range);
+		gather_flushed(&gather);
+		gather_release(&gather);
+	}
+	plat_rcu_unregister();
+	return arg;
+}
+
+/* What was mapped is there, whatever was empty just before. */
+static void trim_rounds(struct pt_cache *cache)
+{
+	pthread_t thread;
+
+	memset(&b, 0, sizeof(b));
+	if (pt_init(&b.pt, &pt_x86))
+		fail("bits: trim");
+	pthread_create(&thread, NULL, trimmer, NULL);
+	for (unsigned int i = 0; i < TRIMS; i++) {
+		struct gather gather = GATHER_INIT;
+		struct pt_range range = { .end = PAGE, .cache = cache,
+					  .gather = &gather };
+		struct pt_map_range map = { .range = range, .level = 1,
+					    .rights = PT_R };
+		struct pt_unmap unmap = { .range = range };
+		unsigned int level;
+
+		/* Time for the trimmer to get to the table above. */
+		for (u64 n = rnd(4000); n; n--)
+			__asm__ volatile("");
+		while (pt_map_range(&b.pt, &map) == PT_NEED_TABLES)
+			if (pt_cache_fill(cache))
+				fail("bits: trim");
+		if (!pt_lookup(&b.pt, 0, &level))
+			fail("a table was trimmed while a leaf came into it");
+		pt_unmap(&b.pt, &unmap);
+		gather_flushed(&gather);
+	}
+	plat_store_release(&b.stop, 1);
+	pthread_join(thread, NULL);
+	pt_destroy(&b.pt);
+}
+
 void bits_run(unsigned int ms, u64 seed)
 {
 	struct timespec begin, now;
@@ -406,6 +461,7 @@ void bits_run(unsigned int ms, u64 seed)
 		for (unsigned int i = 0; i < NR_RACES; i++)
 			race_round(&cache, i);
 		merge_rounds(&cache);
+		trim_rounds(&cache);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	} while ((now.tv_sec - begin.tv_sec) * 1000 +
 		 (now.tv_nsec - begin.tv_nsec) / 1000000 < (long)ms);

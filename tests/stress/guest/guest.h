@@ -5,7 +5,7 @@
  *
  *   cpu.c     a CPU: software TLB, walks, accesses and what they must not see
  *   memory.c  physical memory, its reuse
- *   ops.c     operations of threads, and what each must have done
+ *   ops.c     operations of threads, and what each must have done; rights.c
  *   range.c   which pages an operation is about, who owns them
  *   round.c   one round, and the balance after it
  *   bits.c    accessed and dirty bits against operations, counted one by one
