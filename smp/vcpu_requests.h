@@ -172,7 +172,11 @@ static inline void vreq_poll_begin(struct dune_vcpu_page *page)
 	plat_store(&page->polling, 1);
 }
 
-/* No more; serve once again after that: vreq_take_flush(). */
+/*
+ * No more. Then look once again, at both: vreq_take_flush(), vreq_take_irq().
+ * Whoever saw this vCPU polling waits for the one, and has not kicked it for the
+ * other.
+ */
 static inline void vreq_poll_end(struct dune_vcpu_page *page)
 {
 	plat_store(&page->polling, 0);

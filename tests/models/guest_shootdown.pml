@@ -13,6 +13,9 @@
  * TARGET	one vCPU that migrates; two threads in plain Linux mode remove a
  *		page each
  * PEERS	two vCPUs that each remove a page, in either mode
+ * SWITCH	one vCPU that switches between two roots and does not poll; two
+ *		threads in plain Linux mode remove a page each of the first root,
+ *		and do not kick while it uses the second
  *
  * Mutants:
  * MUT_NO_TARGET_FENCE	[GT-1] missing
@@ -21,6 +24,7 @@
  * MUT_NO_POLL_RECHECK	polling ends without a look at requests
  * MUT_REQUEST_FIRST	the request is made before the entry is gone
  * MUT_REQUEST_LATE	the request is made after mode and polling were read
+ * MUT_TAKE_TORN	a run's begin clears requests by a load and a store
  * MUT_NO_INVVPID	a run's begin clears FLUSH and does not flush
  * MUT_POLL_CLEAR_FIRST	one bit: the polling thread clears FLUSH, then flushes
  * MUT_POLL_CLEAR_AFTER	one bit: the polling thread flushes, then clears FLUSH
@@ -36,20 +40,30 @@
  * MUT_NO_KICK_WAIT	the kick's sender does not wait
  * MUT_MODE_LATE	mode = 1 comes after the look at requests
  * MUT_EXIT_FIRST	mode = 0 is visible before the guest's last access
+ * MUT_SWITCH_NO_FENCE	[SWITCH] no fence between the active root and requests
+ * MUT_SWITCH_BLIND	[SWITCH] a switch does not look at requests
+ * MUT_SWITCH_EARLY	[SWITCH] the new root counts as active before MOV CR3
+ * MUT_SWITCH_LATE	[SWITCH] the old root counts as active until after it
+ * MUT_ACTIVE_FIRST	[SWITCH] the active root is read before the request is made
  * MUT_VPID_KEPT	a vCPU that comes back to a CPU has its old VPID
  */
 #include "tso.inc"
 
-#if !defined(TARGET) && !defined(PEERS)
+#if !defined(TARGET) && !defined(PEERS) && !defined(SWITCH)
 #define TARGET
 #endif
 
-#ifdef TARGET
-#define RUNS	3
-#define NVCPU	1
-#else
+#ifdef PEERS
 #define RUNS	2
 #define NVCPU	2
+#else
+#define RUNS	3
+#define NVCPU	1
+#endif
+#ifdef SWITCH
+#define POLLS	0
+#else
+#define POLLS	1
 #endif
 #define NONE	7
 
@@ -69,6 +83,22 @@ tso_var mode[NVCPU];
 tso_var polling[NVCPU];
 byte requests[NVCPU];
 
+/* libdune's: the root that is active on the vCPU; ANY: it is being switched. */
+#define OTHER	0
+#define ROOT	1
+#define ANY	2
+#ifdef SWITCH
+tso_var root;
+bool uses = true;	/* CR3 is that of the root that pages are removed of */
+#define in_use	(root.mem != OTHER)
+#define is_concerned u
+#define own_fence tso_fence(root)
+#else
+#define uses	true
+#define is_concerned true
+#define own_fence true
+#endif
+
 /* The module's */
 byte cpu_of[NVCPU];
 byte irqs_off = 0;	/* CPUs that run a vCPU */
@@ -81,7 +111,7 @@ byte in_guest;		/* CPUs */
 byte calls;		/* that have not returned */
 
 #define check(cpu) \
-	assert(!(in_guest & bit(cpu)) || (tlb[cpu] & freed) == 0)
+	assert(!(in_guest & bit(cpu)) || !uses || (tlb[cpu] & freed) == 0)
 
 /* The call returns; its caller may free the page. */
 inline done(f)
@@ -105,6 +135,9 @@ inline post(f, t)
 #ifdef MUT_CPU_CACHED
 	c = cpu_of[t];
 #endif
+#ifdef MUT_ACTIVE_FIRST
+	u = in_use;
+#endif
 #ifdef MUT_REQUEST_FIRST
 	requests[t] = requests[t] | FLUSH;
 #endif
@@ -117,7 +150,11 @@ inline post(f, t)
 	m = mode[t].mem;
 	p = polling[t].mem;
 #endif
+#if defined(SWITCH) && !defined(MUT_ACTIVE_FIRST)
+	u = in_use
+#else
 	skip
+#endif
 }
 
 /* DUNE_HC_KICK: one multicast. A CPU with irqs on handles it at once. */
@@ -155,11 +192,16 @@ inline send(f, t)
 proctype initiator(byte f)
 {
 	byte m, p, c;
+#ifdef SWITCH
+	bool u;
+#endif
 
 	post(f, 0);
 	if
-	:: m && !p -> send(f, 0); kicked(f, c)
+	:: m && !p && is_concerned -> send(f, 0); kicked(f, c)
+#ifndef SWITCH
 	:: m && p -> polled(0)
+#endif
 	:: else
 	fi;
 	done(f)
@@ -199,10 +241,15 @@ inline run_begin()
 	 * The guest runs nothing in between: whether the request is cleared
 	 * before or after the flush makes no difference here.
 	 */
+#ifdef MUT_TAKE_TORN
+	took = requests[me] & ASKS;
+	requests[me] = 0;
+#else
 	d_step {
 		took = requests[me] & ASKS;
 		requests[me] = requests[me] & ~ASKS
 	};
+#endif
 	/* INVVPID of this stay's VPID */
 #ifndef MUT_NO_INVVPID
 	d_step {
@@ -237,7 +284,7 @@ inline run_end()
 #endif
 	/* irqs are on: the handler's answer is a store after those before it. */
 	atomic {
-		tso_fence(mode[me]) && tso_fence(polling[me]) ->
+		tso_fence(mode[me]) && tso_fence(polling[me]) && own_fence ->
 		ipi[here] = 0;
 		irqs_off = irqs_off & ~bit(here)
 	}
@@ -271,6 +318,12 @@ inline say_flushed()
 	}
 }
 
+/* Steps of a switch; exits may come in between as well. */
+#define STEADY	0
+#define BEGUN	1
+#define LOOKED	2
+#define MOVED	3
+
 #define IDLE	0
 #define KICKS	1
 #define WAITS	2
@@ -283,21 +336,24 @@ inline say_flushed()
 #endif
 
 /* The guest's loop, one turn an event. */
-proctype vcpu(byte me)
+proctype vcpu(byte me; byte runs)
 {
-	byte runs, here, was, took, serves, toggles, m, p, c, call;
+	byte here, was, took, serves, toggles, m, p, c, call;
 	bool polls, stays;
+#ifdef SWITCH
+	byte switches, at, stale;
+#endif
 
 	here = me;
-#ifdef TARGET
+#ifndef PEERS
 	call = OVER;
 #endif
 end_outside:
 	do
-	:: runs < RUNS || call == WAITS ->
+	:: runs || call == WAITS ->
 		d_step {
 			if
-			:: call != WAITS -> runs++
+			:: call != WAITS -> runs--
 			:: else
 			fi
 		};
@@ -308,9 +364,9 @@ end_outside:
 		fi;
 end_in_guest:
 		do
-		:: (tlb[here] | entries) != tlb[here] ->
+		:: uses && (tlb[here] | entries) != tlb[here] ->
 			tlb[here] = tlb[here] | entries
-		:: !polls && !serves && toggles < 1 ->
+		:: !polls && !serves && toggles < POLLS ->
 			toggles++;
 			tso_store(polling[me], 1);
 			polls = true
@@ -348,6 +404,47 @@ end_in_guest:
 		:: call == WAITS && polled(1 - me) ->
 			call = OVER;
 			done(me)
+#endif
+#ifdef SWITCH
+		:: at == STEADY && switches < 2 ->
+			d_step { switches++; at = BEGUN };
+#ifdef MUT_SWITCH_EARLY
+			tso_store(root, (uses -> OTHER : ROOT));
+			tso_fence(root)
+#else
+#ifndef MUT_SWITCH_LATE
+			tso_store(root, ANY);
+#endif
+#ifndef MUT_SWITCH_NO_FENCE
+			tso_fence(root)
+#else
+			skip
+#endif
+#endif
+		:: at == BEGUN ->
+#ifndef MUT_SWITCH_BLIND
+			stale = requests[me] & ASKS;
+#endif
+			at = LOOKED
+		:: at == LOOKED ->
+			/* MOV CR3, with or without a flush of its PCID */
+			d_step {
+				uses = !uses;
+				if
+				:: stale && uses -> tlb[here] = 0
+				:: else
+				fi;
+				stale = 0;
+				at = MOVED;
+				check(here)
+			}
+		:: at == MOVED ->
+			at = STEADY;
+#ifndef MUT_SWITCH_EARLY
+			tso_store(root, (uses -> ROOT : OTHER))
+#else
+			skip
+#endif
 #endif
 		:: ipi[here] -> break
 		:: !stays && call != WAITS -> break
@@ -387,6 +484,9 @@ proctype drain()
 end:	do
 	:: tso_drain(mode[0])
 	:: tso_drain(polling[0])
+#ifdef SWITCH
+	:: tso_drain(root)
+#endif
 #ifdef PEERS
 	:: tso_drain(mode[1])
 	:: tso_drain(polling[1])
@@ -402,14 +502,17 @@ proctype audit()
 
 init {
 	atomic {
-		run audit();
-#ifdef TARGET
+#ifdef SWITCH
+		root.mem = ROOT;
+#endif
+		run vcpu(0, RUNS);
+#ifdef PEERS
+		run vcpu(1, 1);
+#else
 		run initiator(0);
 		run initiator(1);
-#else
-		run vcpu(1);
 #endif
-		run vcpu(0);
-		run drain()
+		run drain();
+		run audit()
 	}
 }

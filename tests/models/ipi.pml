@@ -15,7 +15,8 @@
  *		in service, and runs it with interrupts on; the thread polls
  * FORCED	the same; no polling, but a signal may turn interrupts on anywhere
  * WHOLE	it takes all that is pending, by xchg, and runs one after another;
- *		the thread's exits and signals come at any time
+ *		each vector is sent once; faults, signals, and code with interrupts
+ *		off
  *
  * Mutants:
  * MUT_NO_TARGET_FENCE	[GT-1] missing
@@ -46,16 +47,18 @@
 /* How often what happens */
 #ifdef CLASSES
 #define POLLS	1
-#define CLIS	1
 #else
 #define POLLS	0
-#define CLIS	0
 #define SIGNALS
 #endif
 #ifdef WHOLE
 #define FAULTS	1
+#define CLIS	1
+#define AGAIN	false
 #else
 #define FAULTS	0
+#define CLIS	0
+#define AGAIN	true
 #define ONE_BY_ONE
 #endif
 
@@ -116,14 +119,14 @@ inline send(v)
 	d_step { m = 0; p = 0; new = 0 }
 }
 
-proctype sender(byte v)
+proctype sender(byte v; bool again)
 {
 	byte m, p;
 	bool new;
 
 	send(v);
 	if
-	:: v == 0 -> send(0)
+	:: again -> send(v)
 	:: else
 	fi
 }
@@ -522,8 +525,8 @@ proctype audit()
 init {
 	atomic {
 		run audit();
-		run sender(0);
-		run sender(1);
+		run sender(0, AGAIN);
+		run sender(1, false);
 		run vcpu();
 		run drain()
 	}

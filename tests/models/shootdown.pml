@@ -7,6 +7,10 @@
  * Properties: no CPU in guest holds a translation of a freed page; nobody waits
  * for ever (a guest run may last until it is kicked).
  *
+ * Variants:
+ * ONE		one CPU, two runs
+ * TWO		a second one with one run
+ *
  * Mutants:
  * MUT_NO_VCPU_FENCE	[SD-1] missing
  * MUT_NO_FLUSHER_FENCE	[SD-2] missing: the modes are read before the bump
@@ -24,12 +28,11 @@
  */
 #include "tso.inc"
 
-#define NCPU	2
-#define NFLUSH	2
-/* Runs of the second CPU; the first has two. */
-#ifndef RUNS_1
-#define RUNS_1	1
+#if !defined(ONE) && !defined(TWO)
+#define ONE
 #endif
+
+#define NCPU	2
 #define ALL	3	/* one bit a page; page f belongs to flusher f */
 
 #define OUTSIDE	 0
@@ -210,7 +213,9 @@ end:	do
 init {
 	atomic {
 		run cpu(0, 2);
-		run cpu(1, RUNS_1);
+#ifndef ONE
+		run cpu(1, 1);
+#endif
 		run flusher(0);
 		run flusher(1);
 		run drain()

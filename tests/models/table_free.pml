@@ -440,6 +440,8 @@ init {
 		entry[1] = GARBAGE; entry[2] = GARBAGE;
 		entry[3] = GARBAGE; entry[4] = GARBAGE;
 		next[1] = 2; next[3] = 4;
+		/* In this order mutants are found early. */
+		run zap_part(ZAP_PART);
 		run fault(0, 1, 2);
 #ifdef LINKS
 		run fault(1, 3, 4);
@@ -455,7 +457,6 @@ init {
 #else
 		run zap_all();
 #endif
-		run zap_part(ZAP_PART);
 		run audit()
 	}
 }
