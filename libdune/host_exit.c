@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "fpu.h"
 #include "internal.h"
 #include "rawsys.h"
 
@@ -34,22 +35,11 @@ static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 /* fn(t) at stack pointer sp (0: on this stack); fn may use vector registers. */
 static void call_saved(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 {
-	unsigned int size = dune_vm.xsave_size ? dune_vm.xsave_size : 512;
-	uint64_t buf = ((uint64_t)__builtin_alloca(size + 64) + 63) & ~63ull;
-	volatile uint64_t *header = (uint64_t *)(buf + 512);
-	unsigned int i;
+	void *area = fpu_alloca();
 
-	if (!dune_vm.xsave_size) {
-		asm volatile("fxsave64 (%0)" : : "r" (buf) : "memory");
-		call_on(t, fn, sp);
-		asm volatile("fxrstor64 (%0)" : : "r" (buf) : "memory");
-		return;
-	}
-	for (i = 0; i < 8; i++)
-		header[i] = 0;
-	asm volatile("xsave64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+	fpu_save(area);
 	call_on(t, fn, sp);
-	asm volatile("xrstor64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+	fpu_restore(area);
 }
 
 /* struct sigaction of the kernel */
@@ -175,6 +165,14 @@ static int enter_failed(struct dune_thread *t, long err)
 	return HOST_ENTER_FAILED;
 }
 
+/* t->crash is complete, and there is no going on. */
+static _Noreturn void die(struct dune_thread *t)
+{
+	if (dune_crash_wanted())
+		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
+	dune_crash_die(t);
+}
+
 static int dead(struct dune_thread *t)
 {
 	const struct dune_exit *exit = &t->page->exit;
@@ -186,9 +184,7 @@ static int dead(struct dune_thread *t)
 		return enter_failed(t, -EIO);
 	}
 	crash_from_page(t);
-	if (dune_crash_wanted())
-		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
-	dune_crash_die(t);
+	die(t);
 }
 
 /* DUNE_RUN returned something else than SYSCALL and RETRY. */
@@ -222,5 +218,7 @@ void dune_host_trap(struct dune_thread *t)
 		dune_replay(t, &t->crash.regs);
 	}
 	__builtin_memset(&t->crash.exit, 0, sizeof(t->crash.exit));
+	if (t->crash.kind == DUNE_CRASH_NESTING)
+		die(t);
 	leave(t);
 }

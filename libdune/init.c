@@ -259,6 +259,7 @@ static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 	}
 	pt_init(&vm->pt, pool, slot.gpa);
 
+	dune_traps_init();
 	idt = pt_alloc(&vm->pt);
 	dune_idt_build(pt_page(&vm->pt, idt));
 	vm->idt = (uint64_t)pt_page(&vm->pt, idt);

@@ -8,8 +8,9 @@
  *           host stack, while the guest's vector registers are live
  *           (host_exit.c): general registers only, raw system calls only
  *   guest   the guest's exception handlers (trap.c, entry.S): as host, and
- *           they must not touch memory whose 1 GiB region may be unmapped in
- *           the guest page table, because the #PF handler cannot nest
+ *           outside of a program's handler they must not touch memory whose
+ *           1 GiB region may be unmapped in the guest page table, because a
+ *           trap of the same IST would overwrite their frame
  */
 #ifndef DUNE_INTERNAL_H
 #define DUNE_INTERNAL_H
@@ -21,21 +22,12 @@
 #pragma GCC visibility pop
 
 #include "asm.h"
+#include "trap_grace.h"
 #include "uapi/dune_abi_check.h"
 
 #define PAGE_SIZE	4096ul
 #define REGION_SIZE	(1ul << DUNE_SLOT_SHIFT)
 #define USER_END	(1ul << 47)
-
-/*
- * A thread's area: one aligned allocation of THREAD_STACKS stacks. Stack 0 is
- * the host stack, with struct dune_thread at its low end; stack i > 0 is the
- * guest's IST i. They are large because Linux delivers a signal on whatever
- * stack the guest is using, the exception stacks included.
- */
-#define THREAD_STACK_SIZE	0x10000ul
-#define THREAD_STACKS		8u
-#define THREAD_SIZE		(THREAD_STACK_SIZE * THREAD_STACKS)
 
 #define GDT_ENTRIES		16
 
@@ -55,6 +47,7 @@ struct dune_thread {
 	struct dune_vcpu_page *page;
 	uint64_t host_sp;		/* top of the host stack */
 	int64_t enter_error;		/* for HOST_ENTER_FAILED */
+	struct trap_grace grace;
 
 	/* The last refused access, to notice that nothing moves. */
 	uint64_t refused_addr;
@@ -113,6 +106,8 @@ ASM_AT(dune_thread, entered, THREAD_ENTERED);
 ASM_AT(dune_thread, page, THREAD_PAGE);
 ASM_AT(dune_thread, host_sp, THREAD_HOST_SP);
 ASM_AT(dune_thread, enter_error, THREAD_ENTER_ERROR);
+ASM_AT(dune_thread, grace.depth, THREAD_TRAP_DEPTH);
+ASM_AT(dune_thread, grace.epoch, THREAD_TRAP_EPOCH);
 ASM_AT(dune_regs, rax, REGS_RAX);
 ASM_AT(dune_regs, rcx, REGS_RCX);
 ASM_AT(dune_regs, rdx, REGS_RDX);
@@ -149,7 +144,24 @@ _Static_assert(DUNE_RUN == ASM_DUNE_RUN, "stub.S");
 _Static_assert(DUNE_EXIT_SYSCALL == 0, "stub.S");
 _Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
 _Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
+_Static_assert((THREAD_SIZE & (THREAD_SIZE - 1)) == 0, "a trap finds its thread by its stack");
+_Static_assert(TRAP_LEVELS == DUNE_TRAP_NESTING + 1, "trap_entry.S");
+_Static_assert(sizeof(struct dune_trap) % 16 == 0, "trap_entry.S: the handler's stack");
+ASM_AT(dune_trap, xsave, 8);
+ASM_AT(dune_trap, r15, TRAP_R15);
+ASM_AT(dune_trap, rax, TRAP_RAX);
+ASM_AT(dune_trap, vector, TRAP_VECTOR);
+ASM_AT(dune_trap, error_code, TRAP_ERROR);
+ASM_AT(dune_trap, rip, TRAP_RIP);
+ASM_AT(dune_trap, cs, TRAP_CS);
+ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
+ASM_AT(dune_trap, rsp, TRAP_RSP);
+ASM_AT(dune_trap, ss, TRAP_SS);
 _Static_assert(sizeof(struct dune_thread) <= 4096, "leaves a host stack");
+_Static_assert(VECTOR_PF == DUNE_VECTOR_PF, "trap_entry.S");
+_Static_assert(TRAP_INT_N == DUNE_TRAP_INT_N, "trap_entry.S");
+_Static_assert(PF_NO_FILL == (DUNE_PF_PRESENT | DUNE_PF_RESERVED | DUNE_TRAP_INT_N),
+	       "trap_entry.S");
 #undef ASM_AT
 
 #pragma GCC visibility push(hidden)
@@ -170,7 +182,7 @@ _Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
 int dune_host_exit(struct dune_thread *t, long ret);
 _Noreturn void dune_host_trap(struct dune_thread *t);
 
-/* entry.S */
+/* entry.S, trap_entry.S */
 void dune_syscall_entry(void);
 extern const char dune_trap_vectors[];
 
@@ -188,11 +200,17 @@ int dune_threads_init(void);
 void dune_threads_forget(void);
 struct dune_thread *dune_thread_current(void);
 void dune_thread_exit(struct dune_thread *t);	/* for the stub */
+bool dune_threads_passed(uint32_t epoch);
+bool dune_in_handler(const struct dune_thread *t);	/* t is the caller's */
 
 /* desc.c */
 void dune_gdt_build(struct dune_thread *t);
 void dune_tss_build(struct dune_thread *t);
 void dune_idt_build(void *page);
+unsigned int dune_vector_ist(unsigned int vector);
+
+/* trap_register.c */
+void dune_traps_init(void);
 
 /* quantum.c */
 void dune_quantum_call(void *thread);
