@@ -14,8 +14,8 @@
 #define GDT_KERNEL_CODE	(DUNE_GUEST_CS >> 3)
 #define GDT_KERNEL_DATA	(DUNE_GUEST_DS >> 3)
 #define GDT_USER_CODE32	4
-#define GDT_USER_DATA	5
-#define GDT_USER_CODE	6
+#define GDT_USER_DATA	(DUNE_USER_SS >> 3)
+#define GDT_USER_CODE	(DUNE_USER_CS >> 3)
 #define GDT_TSS		(DUNE_GUEST_TR >> 3)
 #define GDT_CPU_NODE	15
 

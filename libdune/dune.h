@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include "dune_trap.h"
+#include "dune_user.h"
 #include "uapi/dune.h"
 
 #ifdef __cplusplus

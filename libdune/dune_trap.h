@@ -46,6 +46,8 @@ enum dune_vector {
 #define DUNE_PF_RESERVED	(1u << 3)
 #define DUNE_PF_FETCH		(1u << 4)	/* of an instruction */
 #define DUNE_PF_KEY		(1u << 5)	/* protection key */
+#define DUNE_PF_REFUSED		(1u << 14)	/* ring 3's: by Linux, not by the
+						 * guest's page table */
 
 /*
  * The interrupted code. What a handler writes to the registers, rip, rsp and

@@ -45,7 +45,10 @@ dune_syscall_entry:
 	 * A child of clone or fork goes on behind the VMCALL in plain Linux
 	 * mode, so no privileged instruction may follow it.
 	 */
-1:	sti
+1:	testl	$FLAG_IOPL, %r11d
+	jnz	.Ltell
+.Lring0:
+	sti
 	mov	%eax, %eax
 	INSN_VMCALL
 	/* As SYSRET would: give back all flags. Below the red zone. */
@@ -58,6 +61,17 @@ dune_syscall_entry:
 	lea	REDZONE(%rsp), %rsp
 	.cfi_def_cfa_offset 0
 	jmp	*%rcx
+	/*
+	 * IOPL: ring 3's, so far as one can tell. Then the stack and every base
+	 * are, too: let the CPU take this thread's own stack. It returns here if
+	 * the caller is in ring 0.
+	 */
+.Ltell:
+	int	$VECTOR_TOLD
+	.globl	dune_syscall_told
+	.hidden	dune_syscall_told
+dune_syscall_told:
+	jmp	.Lring0
 	.cfi_endproc
 	.size	dune_syscall_entry, . - dune_syscall_entry
 

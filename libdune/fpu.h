@@ -10,6 +10,8 @@
 
 #define XSAVE_HEADER	512	/* offset; the legacy part is before it */
 #define XSAVE_ALIGN	64ul
+#define FPU_FCW		0x37f	/* as Linux starts a program */
+#define FPU_MXCSR	0x1f80
 #define XSAVE_PKRU	(1 << 9)	/* component: protection keys */
 
 static inline unsigned int fpu_size(void)
@@ -17,9 +19,9 @@ static inline unsigned int fpu_size(void)
 	return dune_vm.xsave_size ? dune_vm.xsave_size : XSAVE_HEADER;
 }
 
-/* An aligned area on the caller's stack, until the caller returns. */
-#define fpu_alloca() \
-	((void *)(((uint64_t)__builtin_alloca(fpu_size() + XSAVE_ALIGN) + \
+/* An aligned area, and more bytes, on the caller's stack until it returns. */
+#define fpu_alloca(more) \
+	((void *)(((uint64_t)__builtin_alloca(fpu_size() + (more) + XSAVE_ALIGN) + \
 		   XSAVE_ALIGN - 1) & ~(XSAVE_ALIGN - 1)))
 
 static inline void fpu_save(void *area)

@@ -258,11 +258,16 @@ bool dune_in_handler(const struct dune_thread *t)
 	return t->grace.depth && (t->entered || on_own_stack(t));
 }
 
-/* Whatever handlers were active: they will not go on. */
+/* Whatever handlers were active, and ring 3: they will not go on. */
 static void traps_reset(struct dune_thread *t)
 {
 	dune_tss_build(t);
 	trap_grace_reset(&t->grace);
+	if (!t->in_ring3)
+		return;
+	t->in_ring3 = 0;
+	t->page->user_sp = 0;
+	sregs_build(t);			/* CPL 0, and the thread's own FS base */
 }
 
 static int enter_fill(struct dune_thread *t)
@@ -309,10 +314,10 @@ int dune_enter(void)
 	err = enter_fill(t);
 	if (err)
 		return err;
-	if (t->grace.depth)
+	if (t->grace.depth || t->in_ring3)
 		traps_reset(t);
 	dune_gdt_build(t);
-	t->page->run_flags = dune_vm.run_flags;
+	t->page->run_flags = dune_vm.run_flags & ~(t->runs_ring3 ? DUNE_RUN_CPL0 : 0);
 	t->page->syscall_ip = (uintptr_t)dune_stub_syscall_end;
 	__atomic_store_n(&t->entered, 1, __ATOMIC_RELAXED);
 	err = dune_enter_asm(t);

@@ -12,14 +12,12 @@
 #include "internal.h"
 #include "pgtable.h"
 #include "trap.h"
+#include "user.h"
 
 /* For trap_entry.S */
 bool dune_trap_fill(struct dune_trap *f);
 void dune_trap_ring3(struct dune_trap *f);
-enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_trap_fn fn);
-void dune_trap_unhandled(struct dune_trap *f);
 _Noreturn void dune_trap_bad_rip(struct dune_trap *f);
-_Noreturn void dune_trap_too_deep(struct dune_trap *f);
 
 static struct dune_thread *thread_of(const struct dune_trap *f)
 {
@@ -138,7 +136,7 @@ static void fpu_init(void)
 		uint16_t zero[11];
 		uint32_t mxcsr;
 		uint8_t more[XSAVE_HEADER + 64 - 28];
-	} __attribute__((aligned(XSAVE_ALIGN))) initial = { .fcw = 0x37f, .mxcsr = 0x1f80 };
+	} __attribute__((aligned(XSAVE_ALIGN))) initial = { .fcw = FPU_FCW, .mxcsr = FPU_MXCSR };
 
 	if (dune_vm.xsave_size)
 		asm volatile("xrstor64 %0"
@@ -150,7 +148,7 @@ static void fpu_init(void)
 enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_trap_fn fn)
 {
 	enum dune_trap_action action;
-	void *area = fpu_alloca();
+	void *area = fpu_alloca(0);
 
 	fpu_save(area);
 	fpu_init();
@@ -161,15 +159,13 @@ enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_t
 }
 
 /*
- * A page is missing in the guest page table: is it one that libdune fills? True:
- * it is done. Nothing up to here and in here may trap on this IST.
+ * A page below USER_END is missing in the guest page table: is it one that libdune
+ * fills? True: it is done. Nothing up to here and in here may trap on this IST.
  */
 bool dune_trap_fill(struct dune_trap *f)
 {
 	struct dune_thread *t = thread_of(f);
 
-	if (f->fault_addr >= USER_END)
-		return false;
 	if (fill(t, f->fault_addr))
 		return true;
 	/* The access is fine and nobody else's: natively. */
@@ -195,11 +191,19 @@ void dune_trap_bad_rip(struct dune_trap *f)
 	leave(t);
 }
 
-/* Code at CPL 3 that the program itself started: as if it were native. */
+/* From CPL 3: dune_user_run()'s, or code that the program itself started there. */
 void dune_trap_ring3(struct dune_trap *f)
 {
-	bool missing = f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL);
+	struct dune_thread *t = thread_of(f);
 
-	if (!missing || !dune_trap_fill(f))
+	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
+	    f->fault_addr < USER_END && fill(t, f->fault_addr))
+		return;
+	if (!t->in_ring3) {
+		/* As if it were native. */
 		dune_trap_unhandled(f);
+		return;
+	}
+	t->slot_error = 0;
+	dune_user_trap(t, f);
 }

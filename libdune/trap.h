@@ -26,7 +26,44 @@ struct trap_entry {
 #pragma GCC visibility push(hidden)
 extern struct trap_entry dune_traps[DUNE_NR_VECTORS];
 extern uint32_t dune_trap_epoch;
+
+/* trap.c */
+enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_trap_fn fn);
+void dune_trap_unhandled(struct dune_trap *f);
+_Noreturn void dune_trap_too_deep(struct dune_trap *f);
+
+/* user_trap.c */
+void dune_user_trap(struct dune_thread *t, struct dune_trap *f);
+void dune_user_syscall(struct dune_trap *f);
 #pragma GCC visibility pop
+
+struct trap_handler {
+	dune_trap_fn fn;	/* or NULL */
+	void *arg;
+	uint32_t flags;
+};
+
+/* As trap_entry.S reads it. */
+static inline struct trap_handler trap_handler_of(const struct trap_entry *e)
+{
+	struct trap_handler h;
+	uint32_t version;
+
+	do {
+		version = __atomic_load_n(&e->version, __ATOMIC_ACQUIRE);
+		h.fn = __atomic_load_n(&e->fn[version & VERSION_SLOT], __ATOMIC_ACQUIRE);
+		h.arg = __atomic_load_n(&e->arg[version & VERSION_SLOT], __ATOMIC_ACQUIRE);
+	} while (__atomic_load_n(&e->version, __ATOMIC_RELAXED) != version);
+	h.flags = version >> VERSION_FLAGS & DUNE_TRAP_FLAGS;
+	return h;
+}
+
+/* Where the CPU puts the next frame of this entry's IST. */
+static inline void trap_ist_set(struct dune_thread *t, const struct trap_entry *e,
+				uint64_t top)
+{
+	*(volatile uint64_t *)((char *)t + e->ist) = top;
+}
 
 _Static_assert(sizeof(struct trap_entry) == 1 << ENTRY_SHIFT, "trap_entry.S");
 _Static_assert(offsetof(struct trap_entry, version) == ENTRY_VERSION, "trap_entry.S");

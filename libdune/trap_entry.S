@@ -33,6 +33,10 @@ dune_trap_vectors:
 	push	$vector
 	.if	vector == VECTOR_PF
 	jmp	trap_pf
+	.elseif	vector == VECTOR_DB
+	jmp	trap_db
+	.elseif	vector == VECTOR_TOLD
+	jmp	trap_told
 	.else
 	jmp	trap_any
 	.endif
@@ -101,10 +105,11 @@ dune_trap_vectors:
 	.endm
 
 /*
- * The handler of the entry at r12, if there is one. rbp: the top of the next
- * trap's stack, r13: where the CPU looks for it.
+ * The handler of the entry at r12, if there is one, with interrupts on if the
+ * flags of the interrupted code have a bit of keep_if. r13: where the CPU looks
+ * for the top of the IST stack; rbp: that of the next trap.
  */
-	.macro	run_handler
+	.macro	run_handler keep_if:vararg
 	/* [TRAP-1], see trap_grace_begin(). */
 	lock incl THREAD_TRAP_DEPTH(%rbx)
 .Lread\@:
@@ -121,11 +126,8 @@ dune_trap_vectors:
 	and	$-TRAP_LEVEL_SIZE, %rbp
 	test	$THREAD_STACK_SIZE - 1, %ebp
 	jz	.Ltoo_deep
-	movzwl	ENTRY_IST(%r12), %r13d
-	add	%rbx, %r13
 	mov	%rbp, (%r13)
-	movzwl	ENTRY_IF(%r12), %ecx
-	test	%ecx, TRAP_RFLAGS(%rsp)
+	testl	\keep_if, TRAP_RFLAGS(%rsp)
 	jz	.Lirqs\@
 	sti
 .Lirqs\@:
@@ -141,11 +143,15 @@ trap_any:
 	.cfi_signal_frame
 	.cfi_undefined rip
 	save_frame
+.Lany:
 	mov	TRAP_VECTOR(%rsp), %eax
 	shl	$ENTRY_SHIFT, %eax
 	lea	dune_traps(%rip), %r12
 	add	%rax, %r12
-	run_handler
+	movzwl	ENTRY_IST(%r12), %r13d
+	add	%rbx, %r13
+	movzwl	ENTRY_IF(%r12), %r14d
+	run_handler %r14d
 
 .Lhandled:
 	/*
@@ -236,10 +242,13 @@ trap_pf:
 	.cfi_undefined rip
 	save_frame
 	testl	$PF_NO_FILL, TRAP_ERROR(%rsp)
+	jnz	.Lno_fill
+	shr	$USER_BITS, %rax
 	jz	.Lfill
 .Lno_fill:
 	lea	dune_traps + (VECTOR_PF << ENTRY_SHIFT)(%rip), %r12
-	run_handler
+	lea	THREAD_IST_PF(%rbx), %r13
+	run_handler $FLAG_IF
 	jmp	.Lhandled
 .Lfill:
 	call	dune_trap_fill
@@ -249,5 +258,36 @@ trap_pf:
 	jmp	.Lreturn
 	.cfi_endproc
 	.size	trap_pf, . - trap_pf
+
+/*
+ * A CPU may take a single step's #DB behind the SYSCALL that ring 3 made with TF
+ * set: before dune_syscall_entry(), with ring 3's stack and bases. That is nobody's.
+ */
+	.type	trap_db, @function
+	.balign	16
+trap_db:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_undefined rip
+	save_frame
+	cmpl	$0, THREAD_IN_RING3(%rbx)
+	je	.Lany
+	andq	$~FLAG_TF, TRAP_RFLAGS(%rsp)
+	jmp	.Lreturn
+	.cfi_endproc
+	.size	trap_db, . - trap_db
+
+/* INT of dune_syscall_entry(). */
+	.type	trap_told, @function
+	.balign	16
+trap_told:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_undefined rip
+	save_frame
+	call	dune_user_syscall
+	jmp	.Lreturn
+	.cfi_endproc
+	.size	trap_told, . - trap_told
 
 	.section .note.GNU-stack, "", @progbits

@@ -6,9 +6,6 @@
 #include "rawsys.h"
 #include "trap.h"
 
-/* libdune's own; the CPU has no such exception. */
-#define VECTOR_RESERVED	31
-
 struct trap_entry dune_traps[DUNE_NR_VECTORS];
 uint32_t dune_trap_epoch;
 
@@ -66,7 +63,7 @@ int dune_trap_register(unsigned int vector, dune_trap_fn fn, void *arg,
 {
 	uint64_t irqs;
 
-	if (vector >= DUNE_NR_VECTORS || vector == VECTOR_RESERVED ||
+	if (vector >= DUNE_NR_VECTORS || vector == VECTOR_TOLD ||
 	    flags & ~DUNE_TRAP_FLAGS)
 		return -EINVAL;
 	irqs = irqs_off();

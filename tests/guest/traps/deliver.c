@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* Handlers that want the signal, and traps of handlers that nobody handles. */
+#include "guestpt.h"
 #include "traps.h"
 
 #include <setjmp.h>
@@ -84,6 +85,113 @@ void part_deliver(void)
 	delivered("read", SIGSEGV, SEGV_MAPERR, 0);
 	delivered("write", SIGSEGV, SEGV_MAPERR, 0);
 	delivered("undefined", SIGILL, ILL_ILLOPN, DUNE_TRAP_FAST);
+}
+
+/* Memory that the guest page table alone forbids to write. */
+static struct {
+	char *memory;
+	int calls, code;
+	void *addr;
+	bool inside;
+	uint64_t xmm5;
+	greg_t gregs[23];
+	sigset_t mask;
+} own;
+
+static void on_guests_own(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	own.calls++;
+	own.code = info->si_code;
+	own.addr = info->si_addr;
+	own.inside = dune_inside();
+	memcpy(own.gregs, uc->uc_mcontext.gregs, sizeof(own.gregs));
+	memcpy(&own.xmm5, uc->uc_mcontext.fpregs->_xmm[5].element, 8);
+	own.mask = uc->uc_sigmask;
+	uc->uc_mcontext.gregs[REG_RAX] = 3;
+}
+
+extern const char guests_own_insn[];
+
+/* In Dune mode the write is a fault, in plain mode, done again, it is none. */
+__attribute__((noipa)) static uint64_t write_own(uint64_t rax)
+{
+	asm volatile("movq %2, %%xmm5\n"
+		     "guests_own_insn: movb %%al, (%1)\n"
+		     : "+a"(rax) : "r"(own.memory + 8), "r"(0x77665544332211ul)
+		     : "memory", "xmm5");
+	return rax;
+}
+
+static void guests_own(bool registered)
+{
+	struct sigaction sa = { .sa_sigaction = on_guests_own, .sa_flags = SA_SIGINFO };
+	sigset_t usr2;
+
+	own.calls = 0;
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
+	REQUIRE(sigprocmask(SIG_SETMASK, &usr2, NULL) == 0);
+	REQUIRE(sigaction(SIGSEGV, &sa, NULL) == 0);
+	if (registered)
+		CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, deliver, NULL, 0), 0);
+	mode_enter();
+	own.memory[8] = 1;
+	guestpt_change(own.memory, GUESTPT_W, 0);
+	CHECK_EQ(write_own(2), 3);
+	CHECK(!dune_inside());
+	CHECK_EQ(own.memory[8], 3);
+	CHECK_EQ(own.calls, 1);
+	CHECK_EQ(own.code, SEGV_ACCERR);
+	CHECK(own.addr == own.memory + 8);
+	CHECK(!own.inside);
+	CHECK_EQ(own.gregs[REG_RIP], (uintptr_t)guests_own_insn);
+	CHECK_EQ(own.gregs[REG_RAX], 2);
+	CHECK_EQ(own.xmm5, 0x77665544332211);
+	CHECK(sigismember(&own.mask, SIGUSR2) == 1);
+	CHECK(sigismember(&own.mask, SIGSEGV) == 0);
+	/* And in Dune mode again. */
+	mode_enter();
+	guestpt_change(own.memory, 0, GUESTPT_W);
+	own.memory[8] = 4;
+	mode_exit();
+	dune_trap_unregister(DUNE_VECTOR_PF);
+	signal(SIGSEGV, SIG_DFL);
+	sigemptyset(&usr2);
+	sigprocmask(SIG_SETMASK, &usr2, NULL);
+}
+
+static void do_deadly(void *how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	if (how == (void *)1)
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	if (how == (void *)2)
+		signal(SIGSEGV, SIG_IGN);
+	guestpt_init();
+	mode_enter();
+	own.memory[8] = 1;
+	guestpt_change(own.memory, GUESTPT_W, 0);
+	write_own(2);
+	_exit(9);
+}
+
+/* SIGSEGV though the program's own memory map would allow the access. */
+void part_guests_own(void)
+{
+	guestpt_init();
+	own.memory = guestpt_regions(1);
+	guests_own(false);
+	guests_own(true);
+	for (uintptr_t how = 0; how < 3; how++) {
+		int status = run_child(60, do_deadly, (void *)how);
+
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	}
 }
 
 static int fixed;
