@@ -133,7 +133,7 @@ static const void *insn_of(const struct hostile *h)
 		return hostile_iret0_insn;
 	if (!strcmp(h->name, "lret0"))
 		return hostile_lret0_insn;
-	return h->insn;
+	return h->insn + h->length;
 }
 
 /* What is not ring 3's to execute. */

@@ -216,18 +216,21 @@ asm(".text\n"
     "hostile vmlaunch, vmlaunch\n"
     "hostile vmfunc, .byte 0x0f, 0x01, 0xd4\n"
     "hostile vmread, vmread %rax, %rax\n"
+    "hostile int3, int3\n"
+    "hostile int4, int $4\n"
+    "hostile int1, .byte 0xf1\n"
     "hostile ud2, ud2\n");
 
 #define H(name) extern const char hostile_##name[];
 H(hlt) H(cli) H(sti) H(in) H(out) H(cr0) H(cr3) H(cr8) H(clts) H(dr7) H(lgdt)
 H(lidt) H(ltr) H(lldt) H(invlpg) H(rdmsr) H(wrmsr) H(swapgs) H(sysretq) H(xsetbv)
 H(invd) H(wbinvd) H(int80) H(int31) H(int14) H(int2) H(int8) H(int255) H(sysenter)
-H(iret0) H(lret0) H(vmlaunch) H(vmfunc) H(vmread) H(ud2)
+H(int3) H(int4) H(int1) H(iret0) H(lret0) H(vmlaunch) H(vmfunc) H(vmread) H(ud2)
 #undef H
 
 /* INT n of a gate that ring 3 may not use: its number, and "IDT". */
 #define IDT(n) ((n) * 8 + 2)
-#define GP(name, code) { #name, hostile_##name, DUNE_VECTOR_GP, code }
+#define GP(name, code) { #name, hostile_##name, DUNE_VECTOR_GP, code, 0 }
 
 const struct hostile hostile[] = {
 	GP(hlt, 0), GP(cli, 0), GP(sti, 0), GP(in, 0), GP(out, 0), GP(cr0, 0),
@@ -237,9 +240,13 @@ const struct hostile hostile[] = {
 	GP(int80, IDT(0x80)), GP(int31, IDT(31)), GP(int14, IDT(14)),
 	GP(int2, IDT(2)), GP(int8, IDT(8)), GP(int255, IDT(255)), GP(sysenter, 0),
 	GP(iret0, 0x10), GP(lret0, 0x10),
-	{ "vmlaunch", hostile_vmlaunch, DUNE_VECTOR_UD, 0 },
-	{ "vmfunc", hostile_vmfunc, DUNE_VECTOR_UD, 0 },
-	{ "vmread", hostile_vmread, DUNE_VECTOR_UD, 0 },
-	{ "ud2", hostile_ud2, DUNE_VECTOR_UD, 0 },
+	{ "vmlaunch", hostile_vmlaunch, DUNE_VECTOR_UD, 0, 0 },
+	{ "vmfunc", hostile_vmfunc, DUNE_VECTOR_UD, 0, 0 },
+	{ "vmread", hostile_vmread, DUNE_VECTOR_UD, 0, 0 },
+	/* These are ring 3's. */
+	{ "int3", hostile_int3, DUNE_VECTOR_BP, 0, 1 },
+	{ "int4", hostile_int4, DUNE_VECTOR_OF, 0, 2 },
+	{ "int1", hostile_int1, DUNE_VECTOR_DB, 0, 1 },
+	{ "ud2", hostile_ud2, DUNE_VECTOR_UD, 0, 0 },
 };
 const unsigned int nr_hostile = ARRAY_SIZE(hostile);

@@ -62,6 +62,7 @@ struct hostile {
 	const char *insn;
 	unsigned int vector;
 	uint64_t error_code;
+	unsigned int length;	/* rip is so far behind the instruction */
 };
 extern const struct hostile hostile[];
 extern const unsigned int nr_hostile;
