@@ -229,6 +229,7 @@ static int refuse(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva,
 	record->addr = hva;
 	record->gpa = exit->gpa;
 	record->access = exit->access;
+	record->gva = vmx_fault_gva(&vcpu->vmx, exit);
 	return DUNE_EXIT_FAULT;
 }
 

@@ -65,7 +65,11 @@ static inline void vcpu_sync_fs_base_in(struct dune_vcpu *vcpu)
 {
 	u64 fs_base = rdfsbase();
 
-	if (unlikely(fs_base != vcpu->vmx.host_fs_base))
+	if (likely(fs_base == vcpu->vmx.host_fs_base))
+		return;
+	if (unlikely(READ_ONCE(vcpu->page->user_sp)))
+		vmx_set_host_fs_base(&vcpu->vmx, fs_base);
+	else
 		vmx_set_fs_base(&vcpu->vmx, fs_base);
 }
 

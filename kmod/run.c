@@ -17,6 +17,8 @@
 #include "run_guest.h"
 #include "vcpu.h"
 
+#define VCPU_SYNCS	(DUNE_SYNC_REGS | DUNE_SYNC_SREGS | DUNE_SYNC_FAULT)
+
 static int enter_once(struct dune_vcpu *vcpu)
 {
 	struct vmx_exit exit;
@@ -109,6 +111,9 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 		if (err)
 			return err;
 	}
+	if (sync & DUNE_SYNC_FAULT)
+		vmx_inject_page_fault(&vcpu->vmx, READ_ONCE(page->exit.gva),
+				      READ_ONCE(page->exit.access));
 	if (sync & DUNE_SYNC_REGS) {
 		regs = page->regs;
 		vcpu_keep_irq(vcpu);
@@ -127,8 +132,11 @@ static int sync_in(struct dune_vcpu *vcpu, unsigned long arg)
 
 void vcpu_sync_fs_base_out(struct dune_vcpu *vcpu)
 {
-	u64 fs_base = vmx_guest_fs_base(&vcpu->vmx);
+	u64 fs_base;
 
+	if (unlikely(READ_ONCE(vcpu->page->user_sp)))
+		return;
+	fs_base = vmx_guest_fs_base(&vcpu->vmx);
 	if (likely(fs_base == vcpu->vmx.host_fs_base))
 		return;
 	preempt_disable();
@@ -140,10 +148,15 @@ void vcpu_sync_fs_base_out(struct dune_vcpu *vcpu)
 
 void vcpu_sync_regs_out(struct dune_vcpu *vcpu)
 {
+	u64 user_sp = READ_ONCE(vcpu->page->user_sp);
 	struct dune_regs r;
 
 	vmx_get_regs(&vcpu->vmx, &r);
 	vcpu_regs_out(vcpu, r.rip, r.rsp, r.rflags);
+	/* Whoever has the guest's rsp is not to choose where signals go. */
+	if (unlikely(user_sp) &&
+	    !(READ_ONCE(vcpu->page->run_flags) & DUNE_RUN_RECORD))
+		current_pt_regs()->sp = user_sp;
 }
 
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
@@ -157,7 +170,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 		return vcpu->initialised ? power_stay_down() : -ESHUTDOWN;
 	if (vcpu->phase == VCPU_DEAD)
 		return -EIO;
-	if (READ_ONCE(vcpu->page->sync) & ~(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
+	if (READ_ONCE(vcpu->page->sync) & ~VCPU_SYNCS ||
 	    READ_ONCE(vcpu->page->run_flags) & ~DUNE_RUN_FLAGS)
 		return -EINVAL;
 	if (vcpu_foreign_segments())

@@ -33,6 +33,69 @@
 #define REGS_RIP	128
 #define REGS_RFLAGS	136
 
+#define THREAD_TRAP_DEPTH	32
+#define THREAD_TRAP_EPOCH	36
+#define THREAD_IN_RING3		40
+#define THREAD_IST_PF		84	/* in the TSS */
+#define THREAD_STAY		152	/* its struct dune_regs */
+#define THREAD_STAY_IRET	296
+#define THREAD_STAY_SP		336
+#define THREAD_STAY_MXCSR	344
+#define THREAD_STAY_FCW		348
+#define THREAD_STAY_REASON	352
+
+/* struct dune_trap */
+#define TRAP_R15	16
+#define TRAP_RAX	128
+#define TRAP_VECTOR	136
+#define TRAP_ERROR	144
+#define TRAP_RIP	152
+#define TRAP_CS		160
+#define TRAP_RFLAGS	168
+#define TRAP_RSP	176
+#define TRAP_SS		184
+
+/* struct trap_entry */
+#define ENTRY_VERSION	0
+#define ENTRY_IST	4
+#define ENTRY_IF	6
+#define ENTRY_FN	8
+#define ENTRY_ARG	24
+#define ENTRY_SHIFT	6	/* of its size */
+/* Its version */
+#define VERSION_SLOT	1
+#define VERSION_FLAGS	1	/* shift of DUNE_TRAP_FLAGS */
+#define VERSION_STEP	8
+#define VERSION_FAST	2
+
+#define VECTOR_DB	1
+#define VECTOR_PF	14
+/*
+ * libdune's own, which the CPU has no exception for: dune_syscall_entry() tells of
+ * a SYSCALL that seems to be ring 3's.
+ */
+#define VECTOR_TOLD	31
+#define TRAP_INT_N	0x80000000
+/* DUNE_PF_PRESENT, DUNE_PF_RESERVED, DUNE_PF_REFUSED, TRAP_INT_N */
+#define PF_NO_FILL	0x80004009
+
+/*
+ * A thread's area: one aligned allocation of THREAD_STACKS stacks. Stack 0 is
+ * the host stack, with struct dune_thread at its low end; stack i > 0 is the
+ * guest's IST i. That has a level for each handler that may run on it, and a
+ * last one for the trap that is one too many (its page faults of our own are
+ * still filled). Levels are large because Linux delivers a signal on whatever
+ * stack the guest is using, the exception stacks included.
+ */
+#define TRAP_LEVEL_SIZE		0x10000
+#define TRAP_LEVELS		8	/* DUNE_TRAP_NESTING + 1 */
+#define THREAD_STACK_SIZE	(TRAP_LEVEL_SIZE * TRAP_LEVELS)
+#define THREAD_STACKS		8
+#define THREAD_SIZE		(THREAD_STACK_SIZE * THREAD_STACKS)
+#define USER_BITS		47	/* of an address */
+/* From host_sp down: a stack of the guest's own that nothing else uses. */
+#define USER_STACK_OFFSET	(THREAD_STACK_SIZE / 2)
+
 /* struct dune_vcpu_page */
 #define PAGE_SYNC	144
 #define PAGE_EXIT_ADDR	520
@@ -57,7 +120,12 @@
  * Flags a program may have set that SYSCALL cleared and the return path must
  * give back: TF, DF, IOPL, NT, AC, ID. IF is tested the other way round.
  */
+#define FLAG_TF			0x100
 #define FLAG_IF			0x200
+#define FLAGS_FIXED		0x2
+#define FLAG_IOPL		0x3000
+/* What a trap's handler does not change: IOPL, VM, VIF, VIP. */
+#define FLAGS_OURS		0x1a3000
 #define FLAGS_UNUSUAL		0x247500
 
 /* The instruction by which the guest calls the module. */

@@ -58,6 +58,8 @@ const char *dune_kind_name(unsigned int kind)
 
 	if (kind == DUNE_CRASH_TRAP)
 		return "exception";
+	if (kind == DUNE_CRASH_NESTING)
+		return "exception in too many handlers of exceptions";
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown kind";
 }
 
@@ -96,6 +98,14 @@ void dune_crash_report(void *thread)
 		ULL(r->r13), ULL(r->r14), ULL(r->r15));
 }
 
+/* Before dune_crash_report(): what it cannot say. */
+static void nesting_report(const struct dune_crash *c)
+{
+	dprintf(STDERR_FILENO,
+		"libdune: exception %u (error code %#llx, address %#llx) in %u active handlers of its group, the most there may be\n",
+		c->vector, ULL(c->error_code), ULL(c->fault_addr), DUNE_TRAP_NESTING);
+}
+
 void dune_refused_report(void *thread)
 {
 	const struct dune_vcpu_page *page = ((struct dune_thread *)thread)->page;
@@ -122,6 +132,8 @@ void dune_crash_die(struct dune_thread *t)
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	sigset_t set;
 
+	if (t->crash.kind == DUNE_CRASH_NESTING)
+		nesting_report(&t->crash);
 	dune_crash_report(t);
 	sigaction(SIGSEGV, &sa, NULL);
 	sigemptyset(&set);

@@ -14,8 +14,8 @@
 #define GDT_KERNEL_CODE	(DUNE_GUEST_CS >> 3)
 #define GDT_KERNEL_DATA	(DUNE_GUEST_DS >> 3)
 #define GDT_USER_CODE32	4
-#define GDT_USER_DATA	5
-#define GDT_USER_CODE	6
+#define GDT_USER_DATA	(DUNE_USER_SS >> 3)
+#define GDT_USER_CODE	(DUNE_USER_CS >> 3)
 #define GDT_TSS		(DUNE_GUEST_TR >> 3)
 #define GDT_CPU_NODE	15
 
@@ -34,12 +34,11 @@ enum {
 _Static_assert(IST_INTERRUPT < THREAD_STACKS, "a stack for each IST");
 
 /*
- * Exceptions use trap gates: they keep IF, and no interrupt is ever delivered
- * through the guest's IDT while it handles one. Vectors from 32 up use
- * interrupt gates.
+ * All gates turn interrupts off: none may come before the IST is moved
+ * (trap.c). INT3 and INT 4 are for ring 3, too.
  */
 #define GATE_INTERRUPT	0x8eull
-#define GATE_TRAP	0x8full
+#define GATE_RING3	0xeeull
 
 void dune_gdt_build(struct dune_thread *t)
 {
@@ -77,22 +76,22 @@ void dune_tss_build(struct dune_thread *t)
 	t->tss.iomap = sizeof(t->tss);		/* no I/O bitmap */
 }
 
-static unsigned int vector_ist(unsigned int vector)
+unsigned int dune_vector_ist(unsigned int vector)
 {
 	switch (vector) {
-	case 14:
+	case DUNE_VECTOR_PF:
 		return IST_PF;
-	case 8:
+	case DUNE_VECTOR_DF:
 		return IST_DF;
-	case 2:
+	case DUNE_VECTOR_NMI:
 		return IST_NMI;
-	case 1:
-	case 3:
+	case DUNE_VECTOR_DB:
+	case DUNE_VECTOR_BP:
 		return IST_DEBUG;
-	case 10:
-	case 11:
-	case 12:
-	case 13:
+	case DUNE_VECTOR_TS:
+	case DUNE_VECTOR_NP:
+	case DUNE_VECTOR_SS:
+	case DUNE_VECTOR_GP:
 		return IST_GP;
 	default:
 		return vector < 32 ? IST_EXCEPTION : IST_INTERRUPT;
@@ -106,10 +105,11 @@ void dune_idt_build(void *page)
 
 	for (i = 0; i < 256; i++, gate += 2) {
 		uint64_t target = (uint64_t)dune_trap_vectors + i * TRAP_STUB_SIZE;
-		uint64_t type = i < 32 ? GATE_TRAP : GATE_INTERRUPT;
+		bool ring3 = i == DUNE_VECTOR_BP || i == DUNE_VECTOR_OF;
+		uint64_t type = ring3 ? GATE_RING3 : GATE_INTERRUPT;
 
 		gate[0] = (target & 0xffff) | (uint64_t)DUNE_GUEST_CS << 16 |
-			  (uint64_t)vector_ist(i) << 32 | type << 40 |
+			  (uint64_t)dune_vector_ist(i) << 32 | type << 40 |
 			  (target >> 16 & 0xffff) << 48;
 		gate[1] = target >> 32;
 	}

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dune_trap.h"
+#include "dune_user.h"
 #include "uapi/dune.h"
 
 #ifdef __cplusplus
@@ -41,8 +43,9 @@ const char *dune_why(void);
 /*
  * Enter Dune mode on the calling thread; returns 0 in Dune mode. The first
  * call creates the thread's vCPU, which lives until the thread exits.
- * -EINVAL: no dune_init(); -EBUSY: the thread is in Dune mode already, or
- * this is a signal handler that interrupted Dune mode.
+ * -EINVAL: no dune_init(); -EBUSY: the thread is in Dune mode already, or this
+ * is a signal handler that interrupted Dune mode, or a trap's handler that left
+ * it (dune_trap.h).
  */
 int dune_enter(void);
 
@@ -50,7 +53,7 @@ int dune_enter(void);
  * Back to plain Linux mode; the vCPU is kept for the next dune_enter(). In a
  * signal handler (plain mode) that interrupted Dune mode it abandons the
  * interrupted guest context: only for handlers that leave by siglongjmp().
- * -EINVAL: the thread is not in Dune mode.
+ * -EINVAL: the thread is not in Dune mode; -EBUSY: this is a trap's handler.
  */
 int dune_exit(void);
 
@@ -65,13 +68,16 @@ long dune_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)
 
 /*
  * What a crashed guest was doing. kind is an enum dune_exit_kind, or
- * DUNE_CRASH_TRAP for an exception nobody handled.
+ * DUNE_CRASH_TRAP for an exception nobody handled, or DUNE_CRASH_NESTING for
+ * one in DUNE_TRAP_NESTING handlers already, of which the thread does not come
+ * back.
  */
 #define DUNE_CRASH_TRAP 100
+#define DUNE_CRASH_NESTING 101
 struct dune_crash {
 	uint32_t kind;
-	uint32_t vector;	/* DUNE_CRASH_TRAP: the exception's vector */
-	uint64_t error_code;	/* DUNE_CRASH_TRAP */
+	uint32_t vector;	/* DUNE_CRASH_TRAP and _NESTING: the exception's vector */
+	uint64_t error_code;	/* DUNE_CRASH_TRAP and _NESTING */
 	uint64_t fault_addr;	/* #PF: CR2; DUNE_EXIT_FAULT: the address */
 	struct dune_regs regs;	/* the guest's registers */
 	struct dune_exit exit;	/* the module's record, if kind is one of its */

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "fpu.h"
 #include "internal.h"
 #include "rawsys.h"
 
@@ -34,28 +35,12 @@ static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 /* fn(t) at stack pointer sp (0: on this stack); fn may use vector registers. */
 static void call_saved(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 {
-	unsigned int size = dune_vm.xsave_size ? dune_vm.xsave_size : 512;
-	uint64_t buf = ((uint64_t)__builtin_alloca(size + 64) + 63) & ~63ull;
-	volatile uint64_t *header = (uint64_t *)(buf + 512);
-	unsigned int i;
+	void *area = fpu_alloca(0);
 
-	if (!dune_vm.xsave_size) {
-		asm volatile("fxsave64 (%0)" : : "r" (buf) : "memory");
-		call_on(t, fn, sp);
-		asm volatile("fxrstor64 (%0)" : : "r" (buf) : "memory");
-		return;
-	}
-	for (i = 0; i < 8; i++)
-		header[i] = 0;
-	asm volatile("xsave64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+	fpu_save(area);
 	call_on(t, fn, sp);
-	asm volatile("xrstor64 (%0)" : : "r" (buf), "a" (-1), "d" (-1) : "memory");
+	fpu_restore(area);
 }
-
-/* struct sigaction of the kernel */
-struct kernel_sigaction {
-	uint64_t handler, flags, restorer, mask;
-};
 
 static bool signal_handled(int sig)
 {
@@ -66,6 +51,13 @@ static bool signal_handled(int sig)
 	return sa.handler != (uint64_t)SIG_DFL && sa.handler != (uint64_t)SIG_IGN;
 }
 
+/* A page fault that would be none natively: the guest page table's alone. */
+static bool is_guests_own(const struct dune_crash *c)
+{
+	return c->kind == DUNE_CRASH_TRAP && c->vector == DUNE_VECTOR_PF &&
+	       c->error_code != DUNE_TRAP_INT_N && c->fault_addr < USER_END;
+}
+
 /*
  * t->crash is complete: tell the program, then let the thread run into the
  * same fault natively, with the same registers.
@@ -74,6 +66,8 @@ static _Noreturn void leave(struct dune_thread *t)
 {
 	if (dune_crash_wanted())
 		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
+	if (is_guests_own(&t->crash))
+		dune_signal_fault(t);
 	dune_replay(t, &t->crash.regs);
 }
 
@@ -135,6 +129,23 @@ static bool hopeless(struct dune_thread *t, bool again, bool ok)
 }
 
 /*
+ * The mm refused ring 3 an access. Not to be done natively: that is a page fault
+ * for dune_user_run(), unless Linux allows it after all.
+ */
+static int refused_ring3(struct dune_thread *t)
+{
+	const struct dune_exit *exit = &t->page->exit;
+	bool again = t->refused_addr == exit->addr && t->refused_rip == t->page->regs.rip;
+	bool ok = allowed(exit);
+
+	if (hopeless(t, again, ok) || !ok) {
+		t->refused_times = 0;
+		t->page->sync |= DUNE_SYNC_FAULT;
+	}
+	return HOST_RUN;
+}
+
+/*
  * The mm refused an access. If the program handles the signal, do the access
  * natively on the guest's stack (in the stub): Linux runs the handler, which
  * may repair and return. Else the signal kills, and the core file should show
@@ -175,6 +186,16 @@ static int enter_failed(struct dune_thread *t, long err)
 	return HOST_ENTER_FAILED;
 }
 
+/* t->crash is complete, and there is no going on. */
+static _Noreturn void die(struct dune_thread *t)
+{
+	uint64_t sp = t->page->user_sp ? t->page->user_sp : t->crash.regs.rsp - REDZONE;
+
+	if (dune_crash_wanted())
+		call_saved(t, dune_crash_call, sp);
+	dune_crash_die(t);
+}
+
 static int dead(struct dune_thread *t)
 {
 	const struct dune_exit *exit = &t->page->exit;
@@ -186,9 +207,7 @@ static int dead(struct dune_thread *t)
 		return enter_failed(t, -EIO);
 	}
 	crash_from_page(t);
-	if (dune_crash_wanted())
-		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
-	dune_crash_die(t);
+	die(t);
 }
 
 /* DUNE_RUN returned something else than SYSCALL and RETRY. */
@@ -204,11 +223,14 @@ int dune_host_exit(struct dune_thread *t, long ret)
 	if (ret < 0)
 		dune_run_failed_die(t, ret);
 	if (ret == DUNE_EXIT_FAULT)
-		return refused(t);
-	if (ret == DUNE_EXIT_QUANTUM) {
+		return t->page->user_sp ? refused_ring3(t) : refused(t);
+	/* A scheduler could not tell ring 3's registers, and gets none. */
+	if (ret == DUNE_EXIT_QUANTUM && !t->page->user_sp) {
 		call_saved(t, dune_quantum_call, 0);
 		return HOST_RUN_MOVED;
 	}
+	if (ret == DUNE_EXIT_QUANTUM)
+		return HOST_RUN;
 	return dead(t);
 }
 
@@ -222,5 +244,8 @@ void dune_host_trap(struct dune_thread *t)
 		dune_replay(t, &t->crash.regs);
 	}
 	__builtin_memset(&t->crash.exit, 0, sizeof(t->crash.exit));
+	/* Replayed half in ring 3, it would end in Linux' own user mode. */
+	if (t->crash.kind == DUNE_CRASH_NESTING || t->in_ring3)
+		die(t);
 	leave(t);
 }

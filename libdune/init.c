@@ -259,6 +259,7 @@ static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 	}
 	pt_init(&vm->pt, pool, slot.gpa);
 
+	dune_traps_init();
 	idt = pt_alloc(&vm->pt);
 	dune_idt_build(pt_page(&vm->pt, idt));
 	vm->idt = (uint64_t)pt_page(&vm->pt, idt);
@@ -301,12 +302,19 @@ static unsigned int xsave_size(void)
 	return b;
 }
 
+static bool has_pkru(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & bit_OSPKE);
+}
+
 /* DUNE_SYSCALLS=fast or reissue: where the module makes system calls. */
 static int run_flags_init(struct dune_vm *vm)
 {
 	const char *syscalls = getenv("DUNE_SYSCALLS");
 
-	/* Nothing of this library runs the guest at another CPL. */
+	/* Not once a thread has called dune_user_run(). */
 	vm->run_flags = DUNE_RUN_CPL0;
 	if (!syscalls || !strcmp(syscalls, "fast"))
 		return 0;
@@ -347,6 +355,7 @@ static int vm_init(struct dune_vm *vm)
 	if (err)
 		goto err_slots;
 	vm->xsave_size = xsave_size();
+	vm->has_pkru = has_pkru();
 	vm->generation++;
 	return 0;
 

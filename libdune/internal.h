@@ -6,10 +6,12 @@
  *   plain   ordinary C of a Linux thread (init.c, thread.c, stats.c, crash.c)
  *   host    C called by the run stub between two DUNE_RUNs, on the thread's
  *           host stack, while the guest's vector registers are live
- *           (host_exit.c): general registers only, raw system calls only
+ *           (host_exit.c, signal.c): general registers only, raw system calls
+ *           only
  *   guest   the guest's exception handlers (trap.c, entry.S): as host, and
- *           they must not touch memory whose 1 GiB region may be unmapped in
- *           the guest page table, because the #PF handler cannot nest
+ *           outside of a program's handler they must not touch memory whose
+ *           1 GiB region may be unmapped in the guest page table, because a
+ *           trap of the same IST would overwrite their frame
  */
 #ifndef DUNE_INTERNAL_H
 #define DUNE_INTERNAL_H
@@ -21,23 +23,17 @@
 #pragma GCC visibility pop
 
 #include "asm.h"
+#include "trap_grace.h"
 #include "uapi/dune_abi_check.h"
 
 #define PAGE_SIZE	4096ul
 #define REGION_SIZE	(1ul << DUNE_SLOT_SHIFT)
-#define USER_END	(1ul << 47)
-
-/*
- * A thread's area: one aligned allocation of THREAD_STACKS stacks. Stack 0 is
- * the host stack, with struct dune_thread at its low end; stack i > 0 is the
- * guest's IST i. They are large because Linux delivers a signal on whatever
- * stack the guest is using, the exception stacks included.
- */
-#define THREAD_STACK_SIZE	0x10000ul
-#define THREAD_STACKS		8u
-#define THREAD_SIZE		(THREAD_STACK_SIZE * THREAD_STACKS)
+#define USER_END	(1ul << USER_BITS)
 
 #define GDT_ENTRIES		16
+/* Selectors of ring 3: Linux' own. */
+#define DUNE_USER_CS		0x33
+#define DUNE_USER_SS		0x2b
 
 struct dune_tss {
 	uint32_t reserved0;
@@ -49,12 +45,36 @@ struct dune_tss {
 	uint16_t iomap;
 } __attribute__((packed));
 
+/*
+ * One stay in ring 3. The way in and out touches the thread's area and the
+ * vCPU's page only, which cannot fault.
+ */
+struct user_stay {
+	struct dune_regs regs;
+	uint64_t iret[5];		/* rip, cs, rflags, rsp, ss */
+	uint64_t sp;			/* ring 0's, while ring 3 runs */
+	uint32_t mxcsr;			/* ring 0's */
+	uint16_t fcw;
+	uint16_t reserved;
+	int32_t reason;			/* what dune_user_run() returns */
+	uint32_t vector;
+	uint64_t error_code, fault_addr;
+	uint64_t fs_base, gs_base, pkru;	/* ring 3's */
+	uint64_t own_fs_base, own_gs_base, own_pkru;
+	void *xsave;			/* ring 3's, or NULL */
+};
+
 struct dune_thread {
 	int fd;				/* the vCPU */
 	uint32_t entered;		/* in Dune mode, or a signal handler's frame is below us */
 	struct dune_vcpu_page *page;
 	uint64_t host_sp;		/* top of the host stack */
 	int64_t enter_error;		/* for HOST_ENTER_FAILED */
+	struct trap_grace grace;
+	uint32_t in_ring3;		/* ring 3 runs, or is being entered; user_trap.c */
+	uint32_t reserved;
+	struct dune_tss tss __attribute__((aligned(16)));
+	struct user_stay stay;		/* the innermost one, if any */
 
 	/* The last refused access, to notice that nothing moves. */
 	uint64_t refused_addr;
@@ -62,6 +82,8 @@ struct dune_thread {
 	uint64_t refused_changes;	/* the vm's notifier_calls then */
 	uint32_t refused_times;
 	uint32_t slot_error;		/* errno of the slot the guest did not get */
+
+	bool runs_ring3;		/* or has done so: no DUNE_RUN_CPL0 any more */
 
 	dune_quantum_fn quantum_fn;	/* or NULL */
 	void *quantum_arg;
@@ -73,7 +95,6 @@ struct dune_thread {
 	struct dune_crash crash;
 
 	uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
-	struct dune_tss tss __attribute__((aligned(16)));
 };
 
 /* Guest page table: its pages, in one piece of one slot. See pgtable.c. */
@@ -94,6 +115,7 @@ struct dune_vm {
 	unsigned int nr_vcpu_counters;
 	uint32_t caps;			/* the module's DUNE_CAP_* */
 	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
+	bool has_pkru;
 	uint32_t run_flags;		/* DUNE_RUN_*, of every thread */
 };
 
@@ -113,6 +135,16 @@ ASM_AT(dune_thread, entered, THREAD_ENTERED);
 ASM_AT(dune_thread, page, THREAD_PAGE);
 ASM_AT(dune_thread, host_sp, THREAD_HOST_SP);
 ASM_AT(dune_thread, enter_error, THREAD_ENTER_ERROR);
+ASM_AT(dune_thread, grace.depth, THREAD_TRAP_DEPTH);
+ASM_AT(dune_thread, in_ring3, THREAD_IN_RING3);
+ASM_AT(dune_thread, tss.ist[0], THREAD_IST_PF);
+ASM_AT(dune_thread, stay.regs, THREAD_STAY);
+ASM_AT(dune_thread, stay.iret, THREAD_STAY_IRET);
+ASM_AT(dune_thread, stay.sp, THREAD_STAY_SP);
+ASM_AT(dune_thread, stay.reason, THREAD_STAY_REASON);
+ASM_AT(dune_thread, stay.mxcsr, THREAD_STAY_MXCSR);
+ASM_AT(dune_thread, stay.fcw, THREAD_STAY_FCW);
+ASM_AT(dune_thread, grace.epoch, THREAD_TRAP_EPOCH);
 ASM_AT(dune_regs, rax, REGS_RAX);
 ASM_AT(dune_regs, rcx, REGS_RCX);
 ASM_AT(dune_regs, rdx, REGS_RDX);
@@ -149,7 +181,26 @@ _Static_assert(DUNE_RUN == ASM_DUNE_RUN, "stub.S");
 _Static_assert(DUNE_EXIT_SYSCALL == 0, "stub.S");
 _Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
 _Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
+_Static_assert((THREAD_SIZE & (THREAD_SIZE - 1)) == 0, "a trap finds its thread by its stack");
+_Static_assert(TRAP_LEVELS == DUNE_TRAP_NESTING + 1, "trap_entry.S");
+_Static_assert(sizeof(struct dune_trap) % 16 == 0, "trap_entry.S: the handler's stack");
+ASM_AT(dune_trap, xsave, 8);
+ASM_AT(dune_trap, r15, TRAP_R15);
+ASM_AT(dune_trap, rax, TRAP_RAX);
+ASM_AT(dune_trap, vector, TRAP_VECTOR);
+ASM_AT(dune_trap, error_code, TRAP_ERROR);
+ASM_AT(dune_trap, rip, TRAP_RIP);
+ASM_AT(dune_trap, cs, TRAP_CS);
+ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
+ASM_AT(dune_trap, rsp, TRAP_RSP);
+ASM_AT(dune_trap, ss, TRAP_SS);
 _Static_assert(sizeof(struct dune_thread) <= 4096, "leaves a host stack");
+_Static_assert(VECTOR_PF == DUNE_VECTOR_PF && VECTOR_DB == DUNE_VECTOR_DB,
+	       "trap_entry.S");
+_Static_assert(TRAP_INT_N == DUNE_TRAP_INT_N, "trap_entry.S");
+_Static_assert(PF_NO_FILL == (DUNE_PF_PRESENT | DUNE_PF_RESERVED | DUNE_PF_REFUSED |
+			      DUNE_TRAP_INT_N), "trap_entry.S");
+_Static_assert(DUNE_PF_REFUSED == DUNE_PF_ERROR_REFUSED, "what the module sets");
 #undef ASM_AT
 
 #pragma GCC visibility push(hidden)
@@ -170,7 +221,10 @@ _Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
 int dune_host_exit(struct dune_thread *t, long ret);
 _Noreturn void dune_host_trap(struct dune_thread *t);
 
-/* entry.S */
+/* signal.c: returns when Linux does not let it */
+void dune_signal_fault(struct dune_thread *t);
+
+/* entry.S, trap_entry.S */
 void dune_syscall_entry(void);
 extern const char dune_trap_vectors[];
 
@@ -188,11 +242,17 @@ int dune_threads_init(void);
 void dune_threads_forget(void);
 struct dune_thread *dune_thread_current(void);
 void dune_thread_exit(struct dune_thread *t);	/* for the stub */
+bool dune_threads_passed(uint32_t epoch);
+bool dune_in_handler(const struct dune_thread *t);	/* t is the caller's */
 
 /* desc.c */
 void dune_gdt_build(struct dune_thread *t);
 void dune_tss_build(struct dune_thread *t);
 void dune_idt_build(void *page);
+unsigned int dune_vector_ist(unsigned int vector);
+
+/* trap_register.c */
+void dune_traps_init(void);
 
 /* quantum.c */
 void dune_quantum_call(void *thread);

@@ -39,4 +39,9 @@ static inline long raw_syscall3(long nr, long a1, long a2, long a3)
 	return raw_syscall6(nr, a1, a2, a3, 0, 0, 0);
 }
 
+/* struct sigaction of the kernel */
+struct kernel_sigaction {
+	unsigned long handler, flags, restorer, mask;
+};
+
 #endif /* DUNE_RAWSYS_H */

@@ -232,6 +232,44 @@ void dune_threads_forget(void)
 	free_areas = NULL;
 }
 
+/* Has no thread in Dune mode a trap's handler left of before this epoch? */
+bool dune_threads_passed(uint32_t epoch)
+{
+	struct dune_thread *t;
+	bool passed = true;
+
+	dune_lock();
+	for (t = all_threads; t && passed; t = t->next)
+		passed = !__atomic_load_n(&t->entered, __ATOMIC_RELAXED) ||
+			 trap_grace_passed(&t->grace, epoch);
+	dune_unlock();
+	return passed;
+}
+
+/* Is this code on one of the thread's own stacks: a trap's handler, a landing? */
+static bool on_own_stack(const struct dune_thread *t)
+{
+	return (uint64_t)__builtin_frame_address(0) - (uint64_t)t < THREAD_SIZE;
+}
+
+/* depth alone may be that of handlers that a signal's handler gave up. */
+bool dune_in_handler(const struct dune_thread *t)
+{
+	return t->grace.depth && (t->entered || on_own_stack(t));
+}
+
+/* Whatever handlers were active, and ring 3: they will not go on. */
+static void traps_reset(struct dune_thread *t)
+{
+	dune_tss_build(t);
+	trap_grace_reset(&t->grace);
+	if (!t->in_ring3)
+		return;
+	t->in_ring3 = 0;
+	t->page->user_sp = 0;
+	sregs_build(t);			/* CPL 0, and the thread's own FS base */
+}
+
 static int enter_fill(struct dune_thread *t)
 {
 	uint64_t fs_base = t->page->sregs.fs_base;
@@ -269,11 +307,17 @@ int dune_enter(void)
 		dune_why_set("a signal handler interrupted Dune mode on this thread");
 		return -EBUSY;
 	}
+	if (on_own_stack(t)) {
+		dune_why_set("this is the handler of a trap that left Dune mode");
+		return -EBUSY;
+	}
 	err = enter_fill(t);
 	if (err)
 		return err;
+	if (t->grace.depth || t->in_ring3)
+		traps_reset(t);
 	dune_gdt_build(t);
-	t->page->run_flags = dune_vm.run_flags;
+	t->page->run_flags = dune_vm.run_flags & ~(t->runs_ring3 ? DUNE_RUN_CPL0 : 0);
 	t->page->syscall_ip = (uintptr_t)dune_stub_syscall_end;
 	__atomic_store_n(&t->entered, 1, __ATOMIC_RELAXED);
 	err = dune_enter_asm(t);
@@ -290,10 +334,13 @@ int dune_exit(void)
 {
 	struct dune_thread *t = dune_thread_current();
 
-	if (dune_in_guest())
+	if (dune_in_guest()) {
+		if (t && dune_in_handler(t))
+			return -EBUSY;
 		dune_vmcall(DUNE_HC_LEAVE, 0);
-	else if (!t || !t->entered)
+	} else if (!t || !t->entered) {
 		return -EINVAL;
+	}
 	/*
 	 * After leaving: a signal handler in between must not enter a vCPU
 	 * that is in use.

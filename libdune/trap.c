@@ -2,40 +2,24 @@
 /*
  * Exceptions of the guest, in the guest (see "guest" in internal.h).
  *
- * Two outcomes: a page fault because a 1 GiB entry of the guest page table is
- * still empty is filled and retried. Everything else is the program's fault
- * and happens again natively: the thread leaves Dune mode with its registers
- * in thread->crash, and dune_host_trap() goes on from there.
+ * A page fault because a 1 GiB entry of the guest page table is still empty is
+ * filled and retried. Then the program's handler is asked (trap_entry.S). What has
+ * none is the program's fault and happens again natively: the thread leaves Dune
+ * mode with its registers in thread->crash, and dune_host_trap() goes on from
+ * there.
  */
+#include "fpu.h"
 #include "internal.h"
 #include "pgtable.h"
+#include "trap.h"
+#include "user.h"
 
-struct trap_frame {
-	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-	uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
-	uint64_t vector, error_code;
-	uint64_t rip, cs, rflags, rsp, ss;
-};
+/* For trap_entry.S */
+bool dune_trap_fill(struct dune_trap *f);
+void dune_trap_ring3(struct dune_trap *f);
+_Noreturn void dune_trap_bad_rip(struct dune_trap *f);
 
-#define VECTOR_DB	1
-#define VECTOR_NMI	2
-#define VECTOR_BP	3
-#define VECTOR_PF	14
-
-#define PF_PRESENT	(1u << 0)
-#define PF_RESERVED	(1u << 3)
-
-void dune_trap(struct trap_frame *f);	/* for entry.S */
-
-static uint64_t read_cr2(void)
-{
-	uint64_t cr2;
-
-	asm volatile("mov %%cr2, %0" : "=r" (cr2));
-	return cr2;
-}
-
-static struct dune_thread *thread_of(struct trap_frame *f)
+static struct dune_thread *thread_of(const struct dune_trap *f)
 {
 	return (struct dune_thread *)((uintptr_t)f & ~(THREAD_SIZE - 1));
 }
@@ -60,33 +44,55 @@ static bool fill(struct dune_thread *t, uint64_t addr)
 	return true;
 }
 
+/* INT n: rip is behind it, as in no fault. */
+static bool by_int_n(const struct dune_trap *f)
+{
+	const uint8_t *code = (const uint8_t *)f->rip;
+
+	switch (f->vector) {
+	case DUNE_VECTOR_DB:
+	case DUNE_VECTOR_BP:
+	case DUNE_VECTOR_OF:
+	case DUNE_VECTOR_USER ... DUNE_NR_VECTORS - 1:
+		break;
+	default:
+		return f->error_code == DUNE_TRAP_INT_N;
+	}
+	return code[-2] == 0xcd && code[-1] == f->vector;
+}
+
 /*
  * Where the program would be natively: INT3, INT1 and INT n are trapped after
  * the instruction here, but must be executed once more.
  */
-static uint64_t replay_rip(const struct trap_frame *f)
+static uint64_t replay_rip(const struct dune_trap *f)
 {
 	const uint8_t *code = (const uint8_t *)f->rip;
 
-	if (f->vector != VECTOR_DB && f->vector != VECTOR_BP && f->vector < 32)
-		return f->rip;
-	if (code[-2] == 0xcd && code[-1] == f->vector)
+	if (by_int_n(f))
 		return f->rip - 2;
-	if (f->vector == VECTOR_BP && code[-1] == 0xcc)
+	if (f->vector == DUNE_VECTOR_BP && code[-1] == 0xcc)
 		return f->rip - 1;
-	if (f->vector == VECTOR_DB && code[-1] == 0xf1)
+	if (f->vector == DUNE_VECTOR_DB && code[-1] == 0xf1)
 		return f->rip - 1;
 	return f->rip;
 }
 
-static void crash(struct dune_thread *t, const struct trap_frame *f, uint64_t cr2)
+static _Noreturn void leave(struct dune_thread *t)
+{
+	/* Does not return: the module continues the thread at t->landing. */
+	dune_vmcall(DUNE_HC_LEAVE, (uint64_t)&t->landing);
+	__builtin_trap();
+}
+
+static void record(struct dune_thread *t, const struct dune_trap *f, uint32_t kind)
 {
 	struct dune_regs *regs = &t->crash.regs;
 
-	t->crash.kind = DUNE_CRASH_TRAP;
+	t->crash.kind = kind;
 	t->crash.vector = f->vector;
 	t->crash.error_code = f->error_code;
-	t->crash.fault_addr = f->vector == VECTOR_PF ? cr2 : 0;
+	t->crash.fault_addr = f->vector == DUNE_VECTOR_PF ? f->fault_addr : 0;
 	regs->rax = f->rax;
 	regs->rcx = f->rcx;
 	regs->rdx = f->rdx;
@@ -103,26 +109,101 @@ static void crash(struct dune_thread *t, const struct trap_frame *f, uint64_t cr
 	regs->r13 = f->r13;
 	regs->r14 = f->r14;
 	regs->r15 = f->r15;
-	regs->rip = replay_rip(f);
+	regs->rip = f->rip;
 	regs->rflags = f->rflags;
-
-	/* Does not return: the module continues the thread at t->landing. */
-	dune_vmcall(DUNE_HC_LEAVE, (uint64_t)&t->landing);
-	__builtin_trap();
 }
 
-void dune_trap(struct trap_frame *f)
+static _Noreturn void crash(struct dune_thread *t, const struct dune_trap *f)
+{
+	record(t, f, DUNE_CRASH_TRAP);
+	t->crash.regs.rip = replay_rip(f);
+	leave(t);
+}
+
+void dune_trap_too_deep(struct dune_trap *f)
 {
 	struct dune_thread *t = thread_of(f);
-	uint64_t cr2 = 0;
 
-	if (f->vector == VECTOR_NMI)
-		return;		/* the host's NMIs exit; nobody sends us one */
-	if (f->vector == VECTOR_PF) {
-		cr2 = read_cr2();
-		if (!(f->error_code & (PF_PRESENT | PF_RESERVED)) &&
-		    cr2 < USER_END && fill(t, cr2))
-			return;
+	record(t, f, DUNE_CRASH_NESTING);
+	leave(t);
+}
+
+/* As Linux starts a program, protection keys apart. */
+static void fpu_init(void)
+{
+	static const struct {
+		uint16_t fcw;
+		uint16_t zero[11];
+		uint32_t mxcsr;
+		uint8_t more[XSAVE_HEADER + 64 - 28];
+	} __attribute__((aligned(XSAVE_ALIGN))) initial = { .fcw = FPU_FCW, .mxcsr = FPU_MXCSR };
+
+	if (dune_vm.xsave_size)
+		asm volatile("xrstor64 %0"
+			     : : "m" (initial), "a" (~XSAVE_PKRU), "d" (-1));
+	else
+		asm volatile("fxrstor64 %0" : : "m" (initial));
+}
+
+enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_trap_fn fn)
+{
+	enum dune_trap_action action;
+	void *area = fpu_alloca(0);
+
+	fpu_save(area);
+	fpu_init();
+	f->xsave = area;
+	action = fn(f, arg);
+	fpu_restore(area);
+	return action;
+}
+
+/*
+ * A page below USER_END is missing in the guest page table: is it one that libdune
+ * fills? True: it is done. Nothing up to here and in here may trap on this IST.
+ */
+bool dune_trap_fill(struct dune_trap *f)
+{
+	struct dune_thread *t = thread_of(f);
+
+	if (fill(t, f->fault_addr))
+		return true;
+	/* The access is fine and nobody else's: natively. */
+	crash(t, f);
+}
+
+/* No handler, or it wants the signal. */
+void dune_trap_unhandled(struct dune_trap *f)
+{
+	/* The host's NMIs exit; nobody sends us one. */
+	if (f->vector != DUNE_VECTOR_NMI)
+		crash(thread_of(f), f);
+}
+
+/* The handler's rip is no address: what jumping there gives. */
+void dune_trap_bad_rip(struct dune_trap *f)
+{
+	struct dune_thread *t = thread_of(f);
+
+	f->vector = DUNE_VECTOR_GP;
+	f->error_code = 0;
+	record(t, f, DUNE_CRASH_TRAP);
+	leave(t);
+}
+
+/* From CPL 3: dune_user_run()'s, or code that the program itself started there. */
+void dune_trap_ring3(struct dune_trap *f)
+{
+	struct dune_thread *t = thread_of(f);
+
+	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
+	    f->fault_addr < USER_END && fill(t, f->fault_addr))
+		return;
+	if (!t->in_ring3) {
+		/* As if it were native. */
+		dune_trap_unhandled(f);
+		return;
 	}
-	crash(t, f, cr2);
+	t->slot_error = 0;
+	dune_user_trap(t, f);
 }

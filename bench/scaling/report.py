@@ -50,8 +50,12 @@ class Row:
         return self.per_op('vcpu', name) + self.per_op('vcpus', name)
 
 
-def others_than(program, rows):
-    return [r for r in rows if r.machine['program'] != program]
+# These have tables of their own.
+APART = ('exits', 'trap')
+
+
+def others_than(programs, rows):
+    return [r for r in rows if r.machine['program'] not in programs]
 
 
 def parse(lines):
@@ -90,7 +94,7 @@ def interrupts(row):
 
 
 def print_single(rows):
-    rows = [r for r in others_than('exits', rows) if not r.totals]
+    rows = [r for r in others_than(APART, rows) if not r.totals]
     if not rows:
         return
     print(f"{'operation':12}{'pages':>5} {'state':7}{'others':13}|{'plain Linux':^16} {'i/t/e/k':9}|"
@@ -106,7 +110,7 @@ def print_single(rows):
 
 
 def print_sweep(rows):
-    rows = [r for r in others_than('exits', rows) if r.totals]
+    rows = [r for r in others_than(APART, rows) if r.totals]
     if not rows:
         return
     print(f"\n{'at once':10}{'state':7}{'layout':10}{'vCPUs':>5} |{'plain Linux':^18}|{'in the guest':^18}|"

@@ -96,12 +96,20 @@ struct dune_exit {
 	__u64 qualification;	/* the CPU's exit qualification */
 	__u32 access;		/* FAULT: DUNE_ACCESS_* */
 	__u32 insn_len;		/* bytes, where the CPU gives it */
-	__u64 reserved[3];
+	__u64 gva;		/* FAULT: guest virtual address */
+	__u64 reserved[2];
 };
 
 /* dune_vcpu_page.sync, set by user space, consumed by the next DUNE_RUN */
 #define DUNE_SYNC_REGS		(1u << 0)	/* rip, rsp, rflags */
-#define DUNE_SYNC_SREGS		(1u << 1)
+#define DUNE_SYNC_SREGS		(1u << 1)	/* and CPL 0, whatever it was */
+/*
+ * The access of the last DUNE_EXIT_FAULT gets #PF in the guest: exit.gva in CR2;
+ * the error code has exit.access, the guest's CPL, and DUNE_PF_ERROR_REFUSED, which
+ * no CPU sets. With DUNE_SYNC_REGS: not.
+ */
+#define DUNE_SYNC_FAULT		(1u << 2)
+#define DUNE_PF_ERROR_REFUSED	(1u << 14)
 
 /* dune_vcpu_page.run_flags, set by user space, read by every DUNE_RUN */
 #define DUNE_RUN_RECORD		(1u << 0)	/* system calls as records only:
@@ -171,7 +179,13 @@ struct dune_vcpu_page {
 	 */
 	__u32 quantum_us;			/* 160 */
 	__u32 reserved3;			/* 164 */
-	__u64 reserved0[11];			/* 168 */
+	/*
+	 * Not 0: the guest's rsp and FS base are those of code that the process
+	 * does not trust, ring 3 say. Then on each return of DUNE_RUN the
+	 * caller's rsp is this one instead, and its FS base stays its own.
+	 */
+	__u64 user_sp;				/* 168 */
+	__u64 reserved0[10];			/* 176 */
 	struct dune_sregs sregs;		/* 256 */
 	/*
 	 * Requests of other threads, a line of its own.

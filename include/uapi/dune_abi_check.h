@@ -23,6 +23,7 @@ DUNE_ABI_AT(dune_vcpu_page, sync, 144);
 DUNE_ABI_AT(dune_vcpu_page, run_flags, 148);
 DUNE_ABI_AT(dune_vcpu_page, syscall_ip, 152);
 DUNE_ABI_AT(dune_vcpu_page, quantum_us, 160);
+DUNE_ABI_AT(dune_vcpu_page, user_sp, 168);
 DUNE_ABI_AT(dune_vcpu_page, sregs, 256);
 DUNE_ABI_AT(dune_vcpu_page, id, 320);
 DUNE_ABI_AT(dune_vcpu_page, mode, 324);

@@ -237,6 +237,12 @@ enum vmx_exit_kind vmx_insn_failed(struct vmx_exit *exit)
 	return VMX_EXIT_ENTRY_FAILED;
 }
 
+u64 vmx_fault_gva(const struct vmx_vcpu *v, const struct vmx_exit *exit)
+{
+	return exit->qualification & EPT_VIOLATION_GVA_IS_VALID ?
+		       vmcs_read(GUEST_LINEAR_ADDRESS) : 0;
+}
+
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr)
 {
 	unsigned int type = (qualification >> 4) & 3;
@@ -265,6 +271,27 @@ void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec)
 		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, 0);
 	}
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+/* Bits of #PF's error code ("Interrupt 14" in the SDM). */
+#define PF_WRITE	BIT(1)
+#define PF_USER		BIT(2)
+#define PF_INSTR	BIT(4)
+
+void vmx_inject_page_fault(struct vmx_vcpu *v, u64 gva, u32 access)
+{
+	u32 code = DUNE_PF_ERROR_REFUSED |
+		   (access & DUNE_ACCESS_WRITE ? PF_WRITE : 0) |
+		   (access & DUNE_ACCESS_EXEC ? PF_INSTR : 0) |
+		   (vmx_guest_cpl(v) == 3 ? PF_USER : 0);
+
+	if (vmcs_read(VM_ENTRY_INTR_INFO_FIELD) & INTR_INFO_VALID_MASK)
+		return;
+	v->cr2 = gva;
+	vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, code);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD,
+		   X86_TRAP_PF | INTR_TYPE_HARD_EXCEPTION |
+			   INTR_INFO_DELIVER_CODE_MASK | INTR_INFO_VALID_MASK);
 }
 
 void vmx_reinject_event(struct vmx_vcpu *v, u32 info)

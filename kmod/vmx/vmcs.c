@@ -175,6 +175,8 @@ static void write_constant_host_state(struct vmx_vcpu *v)
 	vmcs_write(HOST_RSP, (unsigned long)&v->gprs);
 }
 
+enum { ES, CS, SS, DS, FS, GS, LDTR };
+
 static void write_segment(unsigned int index, u16 selector, u32 ar)
 {
 	/* The fields of ES, CS, SS, DS, FS, GS, LDTR, TR are evenly spaced. */
@@ -186,7 +188,6 @@ static void write_segment(unsigned int index, u16 selector, u32 ar)
 
 static void write_constant_guest_state(void)
 {
-	enum { ES, CS, SS, DS, FS, GS, LDTR };
 	u64 cr0 = (read_cr0() & ~X86_CR0_TS) | X86_CR0_WP;
 	u64 cr4 = cr4_read_shadow() & CR4_INHERITED;
 
@@ -199,8 +200,6 @@ static void write_constant_guest_state(void)
 	vmcs_write(GUEST_CR4,
 		   (cr4 | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
 
-	write_segment(CS, DUNE_GUEST_CS, AR_CODE64);
-	write_segment(SS, DUNE_GUEST_DS, AR_DATA);
 	write_segment(DS, 0, AR_UNUSABLE);
 	write_segment(ES, 0, AR_UNUSABLE);
 	write_segment(FS, 0, AR_UNUSABLE);
@@ -266,6 +265,8 @@ void vmx_host_state_restore(struct vmx_vcpu *v)
 
 void vmx_set_sregs(struct vmx_vcpu *v, const struct dune_sregs *s)
 {
+	write_segment(CS, DUNE_GUEST_CS, AR_CODE64);
+	write_segment(SS, DUNE_GUEST_DS, AR_DATA);
 	vmcs_write(GUEST_CR3, s->cr3);
 	vmcs_write(GUEST_FS_BASE, s->fs_base);
 	vmcs_write(GUEST_GS_BASE, s->gs_base);
@@ -320,9 +321,14 @@ u64 vmx_guest_fs_base(const struct vmx_vcpu *v)
 
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base)
 {
+	vmx_set_host_fs_base(v, host_fs_base);
+	vmcs_write(GUEST_FS_BASE, host_fs_base);
+}
+
+void vmx_set_host_fs_base(struct vmx_vcpu *v, u64 host_fs_base)
+{
 	v->host_fs_base = host_fs_base;
 	vmcs_write(HOST_FS_BASE, host_fs_base);
-	vmcs_write(GUEST_FS_BASE, host_fs_base);
 }
 
 unsigned int vmx_guest_cpl(const struct vmx_vcpu *v)

@@ -159,7 +159,9 @@ u64 vmx_guest_rip(const struct vmx_vcpu *v);
 u32 vmx_exit_reason(const struct vmx_vcpu *v);	/* the last exit's */
 u64 vmx_guest_sp(const struct vmx_vcpu *v);
 u64 vmx_guest_fs_base(const struct vmx_vcpu *v);
+/* The thread's, for the host and for the guest; the host alone. */
 void vmx_set_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
+void vmx_set_host_fs_base(struct vmx_vcpu *v, u64 host_fs_base);
 unsigned int vmx_guest_cpl(const struct vmx_vcpu *v);
 void vmx_skip_insn(struct vmx_vcpu *v);
 u32 vmx_insn_len(const struct vmx_vcpu *v);
@@ -172,6 +174,8 @@ void vmx_quantum_restart(struct vmx_vcpu *v);
 /* Injection happens at the next entry. */
 enum vmx_error_code { VMX_NO_ERROR_CODE, VMX_ERROR_CODE_0 };
 void vmx_inject_exception(struct vmx_vcpu *v, u8 vector, enum vmx_error_code ec);
+/* #PF for an access at gva; unless an event waits for its delivery already. */
+void vmx_inject_page_fault(struct vmx_vcpu *v, u64 gva, u32 access);
 /* Deliver again what enter.h's vmx_reinject() found; info as the VMCS has it. */
 void vmx_reinject_event(struct vmx_vcpu *v, u32 info);
 
@@ -214,6 +218,8 @@ static inline void vmx_host_switched(struct vmx_vcpu *v)
 	v->host_switches = switches;
 	v->debugctl_stale = true;
 }
+/* After an EPT violation: where the guest wanted to go; 0: it was no access. */
+u64 vmx_fault_gva(const struct vmx_vcpu *v, const struct vmx_exit *exit);
 void vmx_decode_cr(u64 qualification, struct vmx_cr_access *cr);
 
 /* This CPU's cached translations; preemption off. */

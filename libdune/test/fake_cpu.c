@@ -407,15 +407,13 @@ static void deliver(greg_t *g, unsigned int vector, bool has_error, uint64_t err
 	const struct dune_tss *tss = (const struct dune_tss *)vcpu.tss;
 	unsigned int ist = gate[0] >> 32 & 7;
 	uint64_t *sp = (uint64_t *)tss->ist[ist - 1];
-	uint16_t cs, ss;
 
-	asm("mov %%cs, %0; mov %%ss, %1" : "=r" (cs), "=r" (ss));
 	if (!ist || (uint64_t)sp & 15)
 		abort();
-	*--sp = ss;
+	*--sp = DUNE_GUEST_DS;
 	*--sp = g[REG_RSP];
 	*--sp = g[REG_EFL];
-	*--sp = cs;
+	*--sp = DUNE_GUEST_CS;
 	*--sp = g[REG_RIP];
 	if (has_error)
 		*--sp = error;
@@ -431,8 +429,16 @@ static bool privileged(greg_t *g)
 		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
 	};
 
-	if (code[0] == 0xfb) {				/* sti */
+	if (code[0] == 0xfa || code[0] == 0xfb) {	/* cli, sti */
 		g[REG_RIP]++;
+		return true;
+	}
+	if (code[0] == 0x48 && code[1] == 0xcf) {	/* iretq */
+		const uint64_t *frame = (const uint64_t *)g[REG_RSP];
+
+		g[REG_RIP] = frame[0];
+		g[REG_EFL] = frame[2];
+		g[REG_RSP] = frame[3];
 		return true;
 	}
 	if (code[0] == 0x0f && code[1] == 0x20 && (code[2] & 0xf8) == 0xd0) {

@@ -224,7 +224,8 @@ static void make_state(struct guest_case *c, struct rng *r)
 		case 3: c->sreg[rng_below(r, 8)] = rng_weird(r); break;
 		case 4: c->sreg[1 + rng_below(r, 2)] = rng_weird(r); break;
 		case 5: c->quantum_us = (uint32_t)rng_weird(r); break;
-		case 6: c->sync = (uint32_t)rng_weird(r); break;
+		case 6: c->sync = rng_one_in(r, 2) ? DUNE_SYNC_SREGS | DUNE_SYNC_FAULT :
+						     (uint32_t)rng_weird(r); break;
 		default: c->run_flags = (uint32_t)rng_weird(r);
 		}
 	}

@@ -23,7 +23,7 @@ static int expected(const struct guest_case *c)
 {
 	if (child.dead)
 		return EIO;
-	if (c->sync & ~(uint64_t)(DUNE_SYNC_REGS | DUNE_SYNC_SREGS) ||
+	if (c->sync & ~(uint64_t)(DUNE_SYNC_REGS | DUNE_SYNC_SREGS | DUNE_SYNC_FAULT) ||
 	    c->run_flags & ~(uint64_t)DUNE_RUN_FLAGS)
 		return EINVAL;
 	if (c->quantum_us && (c->quantum_us < DUNE_QUANTUM_MIN_US ||

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The SIGSEGV of a page fault that only the guest page table has: Linux allows
+ * the access, so doing it natively would raise nothing.
+ *
+ * Code of kind "host" (see internal.h). The signal is queued while it is blocked,
+ * and sigreturn gives the thread the registers of the fault and its mask at once:
+ * so the handler sees what it would see after a fault of its own.
+ */
+#include <cpuid.h>
+#include <signal.h>
+#include <sys/ucontext.h>
+
+#include "fpu.h"
+#include "internal.h"
+#include "rawsys.h"
+
+/* asm/ucontext.h of Linux, which clashes with libc's headers. */
+#define UC_FP_XSTATE		0x1
+#define UC_SIGCONTEXT_SS	0x2
+#define UC_STRICT_RESTORE_SS	0x4
+
+#define FP_SW_BYTES		464	/* offset of struct _fpx_sw_bytes */
+
+/* Components that every thread may use; Linux wants no others in a frame. */
+#define FP_COMPONENTS		10
+
+static unsigned int fp_size(void)
+{
+	unsigned int i, size = XSAVE_HEADER + 64, a, b, c, d;
+
+	for (i = 2; i < FP_COMPONENTS; i++) {
+		__cpuid_count(0xd, i, a, b, c, d);
+		if (a && a + b > size && a + b <= dune_vm.xsave_size)
+			size = a + b;
+	}
+	return size;
+}
+
+/* The live vector registers, as in a signal's frame. area has room for it. */
+static void fp_frame(void *area)
+{
+	struct _fpx_sw_bytes *sw = (struct _fpx_sw_bytes *)((char *)area + FP_SW_BYTES);
+	uint64_t *features = (uint64_t *)((char *)area + XSAVE_HEADER);
+	unsigned int size;
+
+	fpu_save(area);
+	__builtin_memset(sw, 0, sizeof(*sw));
+	if (!dune_vm.xsave_size)
+		return;
+	size = fp_size();
+	*features &= (1ul << FP_COMPONENTS) - 1;
+	sw->magic1 = FP_XSTATE_MAGIC1;
+	sw->extended_size = size + sizeof(uint32_t);
+	sw->xstate_bv = (1ul << FP_COMPONENTS) - 1;
+	sw->xstate_size = size;
+	*(uint32_t *)((char *)area + size) = FP_XSTATE_MAGIC2;
+}
+
+static void set_registers(ucontext_t *uc, const struct dune_regs *r)
+{
+	greg_t *g = uc->uc_mcontext.gregs;
+	uint64_t cs, ss;
+
+	asm("mov %%cs, %0; mov %%ss, %1" : "=r" (cs), "=r" (ss));
+	g[REG_RAX] = r->rax;
+	g[REG_RCX] = r->rcx;
+	g[REG_RDX] = r->rdx;
+	g[REG_RBX] = r->rbx;
+	g[REG_RSP] = r->rsp;
+	g[REG_RBP] = r->rbp;
+	g[REG_RSI] = r->rsi;
+	g[REG_RDI] = r->rdi;
+	g[REG_R8] = r->r8;
+	g[REG_R9] = r->r9;
+	g[REG_R10] = r->r10;
+	g[REG_R11] = r->r11;
+	g[REG_R12] = r->r12;
+	g[REG_R13] = r->r13;
+	g[REG_R14] = r->r14;
+	g[REG_R15] = r->r15;
+	g[REG_RIP] = r->rip;
+	g[REG_EFL] = r->rflags;
+	g[REG_CSGSFS] = (cs & 0xffff) | ss << 48;
+}
+
+/* A fault's signal cannot be blocked or ignored: then it kills. */
+static void force(uint64_t *mask)
+{
+	uint64_t segv = 1ul << (SIGSEGV - 1);
+	struct kernel_sigaction sa;
+
+	if (raw_syscall4(SYS_rt_sigaction, SIGSEGV, 0, (long)&sa, sizeof(*mask)))
+		return;
+	if (!(*mask & segv) && sa.handler != (uint64_t)SIG_IGN)
+		return;
+	*mask &= ~segv;
+	sa.handler = (uint64_t)SIG_DFL;
+	raw_syscall4(SYS_rt_sigaction, SIGSEGV, (long)&sa, 0, sizeof(*mask));
+}
+
+static bool queue_segv(const struct dune_crash *c)
+{
+	siginfo_t info;
+
+	__builtin_memset(&info, 0, sizeof(info));
+	info.si_signo = SIGSEGV;
+	info.si_code = c->error_code & DUNE_PF_PRESENT ? SEGV_ACCERR : SEGV_MAPERR;
+	info.si_addr = (void *)c->fault_addr;
+	return !raw_syscall4(SYS_rt_tgsigqueueinfo, raw_syscall3(SYS_getpid, 0, 0, 0),
+			     raw_syscall3(SYS_gettid, 0, 0, 0), SIGSEGV, (long)&info);
+}
+
+void dune_signal_fault(struct dune_thread *t)
+{
+	struct {
+		uint64_t restorer;
+		ucontext_t uc;
+	} frame;
+	uint64_t all = ~0ul, mask;
+	void *area = fpu_alloca(sizeof(uint32_t));	/* the second magic */
+
+	__builtin_memset(&frame, 0, sizeof(frame));
+	fp_frame(area);
+	frame.uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
+			    (dune_vm.xsave_size ? UC_FP_XSTATE : 0);
+	frame.uc.uc_mcontext.fpregs = area;
+	set_registers(&frame.uc, &t->crash.regs);
+	if (raw_syscall3(SYS_sigaltstack, 0, (long)&frame.uc.uc_stack, 0) ||
+	    raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask,
+			 sizeof(mask)))
+		return;
+	if (!queue_segv(&t->crash)) {
+		raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask));
+		return;
+	}
+	force(&mask);
+	__builtin_memcpy(&frame.uc.uc_sigmask, &mask, sizeof(mask));
+	__atomic_store_n(&t->entered, 0, __ATOMIC_RELAXED);
+	asm volatile("mov %0, %%rsp; syscall; ud2"
+		     : : "r" (&frame.uc), "a" (SYS_rt_sigreturn) : "memory");
+	__builtin_unreachable();
+}
