@@ -136,7 +136,8 @@ check-fuzz: guest-tests ## fuzz calls and guest state: CASES=1000000 SEED=1 KERN
 	@tests/check-fuzz --cases $(CASES) --seed $(SEED) --kernel $(KERNEL) --cpus $(CPUS)
 
 .PHONY: check-tlbsan
-check-tlbsan: all ## drop or misplace EPT flushes on purpose; the emulator's TLB sanitizer must notice
+check-tlbsan: all ## drop or misplace flushes on purpose; the emulator's TLB sanitizer must notice
+	@tests/run --kernel 6.1 --cpus 2 --filter '^g?tlbsan$$'
 	@tests/check-guest-mutants --filter '^tlbsan-'
 
 .PHONY: check-conflicts

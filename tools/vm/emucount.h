@@ -25,6 +25,7 @@
 #define EMUCOUNT_VERSION	1u
 #define EMUCOUNT_RDPMC		0xd0e00000u
 #define EMUCOUNT_SELF		0xffu		/* as cpu: the CPU executing the read */
+#define EMUCOUNT_EXPECT		0xfeu		/* as counter: emucount_expect() */
 #define EMUCOUNT_MAX_CPUS	16u
 
 /* X(NAME, "text"): the order is the counter's number. */
@@ -61,7 +62,12 @@
 	X(VERW,             "verw of memory") \
 	X(SPEC_CTRL,        "wrmsr of spec_ctrl") \
 	X(IBPB,             "wrmsr of pred_cmd") \
-	X(L1D_FLUSH,        "wrmsr of flush_cmd")
+	X(L1D_FLUSH,        "wrmsr of flush_cmd") \
+	X(GTLB_RECORDS,     "tlbsan: guest translations recorded") \
+	X(GTLB_REMOVALS,    "tlbsan: removals from guest page tables") \
+	X(GTLB_DONES,       "tlbsan: guest shootdowns done") \
+	X(GTLB_CONDEMNED,   "tlbsan: removed guest translations the cpu may hold") \
+	X(GTLB_CHANGED,     "tlbsan: guest translations changed before a shootdown")
 
 enum emucount_id {
 #define X(name, text) EMU_##name,
@@ -100,6 +106,21 @@ static inline int emucount_available(void)
 	__asm__ volatile("cpuid" : "+a"(a), "+b"(b), "+c"(c), "+d"(d));
 	return a >= EMUCOUNT_VERSION && a < 0x1000 && b == EMUCOUNT_SIG_EBX &&
 	       c == EMUCOUNT_SIG_ECX && d == EMUCOUNT_SIG_EDX;
+}
+
+/*
+ * For tests of the TLB sanitizer: the next n reports, of whichever CPU, are what
+ * is wanted. They are neither errors nor shown. Returns how many of the n of the
+ * call before have not come.
+ */
+static inline unsigned int emucount_expect(unsigned int n)
+{
+	unsigned int left, hi;
+
+	__asm__ volatile("rdpmc" : "=a"(left), "=d"(hi)
+			 : "c"(EMUCOUNT_RDPMC | EMUCOUNT_EXPECT), "D"(n)
+			 : "memory");
+	return left;
 }
 
 /* Number of emulated CPUs. */

@@ -24,14 +24,17 @@ void emu_initialize(unsigned cpu)
   bx_pc_system.register_timer(NULL, emu_timer, 200000, 1, 1, "dune-poll");
 }
 
-void emu_tlb_cntrl(unsigned cpu, unsigned what)
+void emu_tlb_cntrl(unsigned cpu, unsigned what, Bit64u value)
 {
   switch (what) {
     case BX_INSTR_MOV_CR3:
       EMU_COUNT(cpu, MOV_CR3);
       emu_conflict_disturb(cpu, EMUCONFLICT_SWITCH);
       break;
-    case BX_INSTR_INVLPG:  EMU_COUNT(cpu, INVLPG);  break;
+    case BX_INSTR_INVLPG:
+      EMU_COUNT(cpu, INVLPG);
+      emu_gtlb_invlpg(cpu, value);
+      break;
     case BX_INSTR_INVEPT:  EMU_COUNT(cpu, INVEPT);  break;
     case BX_INSTR_INVVPID: EMU_COUNT(cpu, INVVPID); break;
     case BX_INSTR_INVPCID: EMU_COUNT(cpu, INVPCID); break;
@@ -41,6 +44,7 @@ void emu_tlb_cntrl(unsigned cpu, unsigned what)
 void emu_vmexit(unsigned cpu, Bit32u reason)
 {
   EMU_COUNT(cpu, VMEXIT);
+  emu_gtlb_exit(cpu);
   emu_conflict_world_switch(cpu);
   reason &= 0xffff;
   if (reason < EMU_NR_EXITS) emu_counts[cpu][EMU_EXIT(reason)]++;
@@ -51,6 +55,27 @@ void emu_vmentry(BX_CPU_C *cpu)
 {
   emu_conflict_world_switch(cpu->bx_cpuid);
   emu_tlbsan_entry(cpu);
+  emu_gtlb_entry(cpu);
+}
+
+void emu_invept(unsigned cpu, unsigned type, Bit64u eptp)
+{
+  emu_tlbsan_invept(cpu, type, eptp);
+  emu_gtlb_invept(cpu, type, eptp);
+}
+
+void emu_reset(unsigned cpu, unsigned type)
+{
+  emu_tlbsan_reset(cpu, type);
+  emu_gtlb_reset(cpu, type);
+}
+
+// A marker instruction, by its displacement.
+void emu_mark(BX_CPU_C *cpu, Bit32u what)
+{
+  if (what >= GTLB_MARK_VIEW) emu_gtlb_mark(cpu, what);
+  else if (what >= OBJECT_MARK) emu_object_mark(cpu, what);
+  else emu_tlbsan_mark(cpu, what);
 }
 
 static Bit64u read_counter(unsigned self, Bit32u ecx)
@@ -72,7 +97,8 @@ bool emu_rdpmc(BX_CPU_C *cpu)
 
   switch (ecx & 0xffff0000) {
     case EMUCOUNT_RDPMC:
-      value = read_counter(cpu->bx_cpuid, ecx);
+      value = (ecx & 0xff) == EMUCOUNT_EXPECT ? emu_tlbsan_expect(cpu->gen_reg[BX_32BIT_REG_EDI].dword.erx)
+                                             : read_counter(cpu->bx_cpuid, ecx);
       cpu->gen_reg[BX_64BIT_REG_RAX].rrx = GET32L(value);
       cpu->gen_reg[BX_64BIT_REG_RDX].rrx = GET32H(value);
       return true;
