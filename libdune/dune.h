@@ -22,6 +22,7 @@
 
 #include "dune_trap.h"
 #include "dune_user.h"
+#include "dune_vm.h"
 #include "uapi/dune.h"
 
 #ifdef __cplusplus

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "internal.h"
-#include "pgtable.h"
 #include "rawsys.h"
+#include "vm/setup.h"
 
 struct dune_vm dune_vm = { .fd = -1 };
 struct dune_forkpage *dune_forkpage;
@@ -87,38 +87,6 @@ static int forkpage_init(void)
 	return 0;
 }
 
-int dune_fill(uintptr_t addr)
-{
-	struct dune_slot slot = { .hva = addr };
-
-	if (addr >= USER_END)
-		return -EINVAL;
-	if (pt_region_present(&dune_vm.pt, addr))
-		return 0;
-	if (ioctl(dune_vm.fd, DUNE_GET_SLOT, &slot)) {
-		int err = -errno;
-
-		dune_why_set("DUNE_GET_SLOT of %#lx: %m", (unsigned long)addr);
-		return err;
-	}
-	pt_region_set(&dune_vm.pt, addr, slot.gpa);
-	return 0;
-}
-
-static int fill_range(const void *start, const void *end)
-{
-	uintptr_t addr;
-	int err;
-
-	for (addr = (uintptr_t)start & ~(REGION_SIZE - 1); addr < (uintptr_t)end;
-	     addr += REGION_SIZE) {
-		err = dune_fill(addr);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 static int device_open(struct dune_vm *vm)
 {
 	int err;
@@ -178,6 +146,7 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 		return -EPROTO;
 	}
 	vm->caps = info.caps;
+	vm->nr_slots = info.nr_slots;
 	if (vm->caps & DUNE_CAP_REENTER)
 		vm->run_flags |= DUNE_RUN_REENTER;
 	vm->nr_vm_counters = min_uint(info.nr_vm_counters, DUNE_NR_VM_COUNTERS);
@@ -206,88 +175,42 @@ static void *map_shared(struct dune_vm *vm, size_t size, off_t offset, const cha
 	return p;
 }
 
-/* size bytes of zeroes that do not cross a region boundary; not for children. */
-static void *pool_map(size_t size)
+static int paging_setup(struct dune_vm *vm, uint64_t syscall_entry)
 {
-	char *p = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *start = p;
-	uintptr_t boundary;
+	const struct vm_setup setup = {
+		.caps = vm->caps,
+		.nr_slots = vm->nr_slots,
+		.syscall_entry = syscall_entry,
+		.syscall_target = (uint64_t)dune_syscall_entry,
+	};
+	uint64_t table = (uint64_t)vm->slot_table;
+	void *idt;
+	int err = paging_init(&setup);
 
-	if (p == MAP_FAILED)
-		return NULL;
-	boundary = ((uintptr_t)p + size - 1) & ~(REGION_SIZE - 1);
-	if (boundary > (uintptr_t)p)
-		start = (char *)boundary;
-	if (start > p)
-		munmap(p, start - p);
-	if (start + size < p + 2 * size)
-		munmap(start + size, p + 2 * size - (start + size));
-	madvise(start, size, MADV_NOHUGEPAGE);
-	madvise(start, size, MADV_DONTFORK);
-	return start;
-}
-
-/*
- * The EPT grants what the mm grants: the pages that the guest executes at the
- * host's LSTAR address have to be executable where they really are.
- */
-static int syscall_entry_protect(const struct dune_pt *pt, uint64_t va)
-{
-	char *page = (char *)pt->pool + (pt_lookup(pt, va & ~(PAGE_SIZE - 1)) - pt->pool_gpa);
-
-	/* Two neighbours: the code may straddle their boundary. */
-	return mprotect(page, 2 * PAGE_SIZE, PROT_READ | PROT_EXEC) ? -errno : 0;
+	/* What the #PF handler touches: it cannot fault itself. */
+	if (!err)
+		err = vm_pin_range(NULL, (uint64_t)__ehdr_start, (uint64_t)_end);
+	if (!err)
+		err = vm_pin_range(NULL, table, table + DUNE_SLOT_TABLE_SIZE);
+	if (err)
+		return err;
+	idt = paging_page();
+	if (!idt)
+		return -ENOMEM;
+	dune_traps_init();
+	dune_idt_build(idt);
+	vm->idt = (uint64_t)idt;
+	return 0;
 }
 
 static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
 {
-	struct dune_slot slot;
-	void *pool = pool_map(PT_POOL_SIZE);
-	int idt, err;
+	int err = paging_setup(vm, syscall_entry);
 
-	if (!pool) {
-		dune_why_set("cannot map the page table pool: %m");
-		return -ENOMEM;
-	}
-	slot = (struct dune_slot){ .hva = (uintptr_t)pool };
-	if (ioctl(vm->fd, DUNE_GET_SLOT, &slot)) {
-		err = -errno;
-		dune_why_set("DUNE_GET_SLOT: %m");
-		munmap(pool, PT_POOL_SIZE);
-		return err;
-	}
-	pt_init(&vm->pt, pool, slot.gpa);
-
-	dune_traps_init();
-	idt = pt_alloc(&vm->pt);
-	dune_idt_build(pt_page(&vm->pt, idt));
-	vm->idt = (uint64_t)pt_page(&vm->pt, idt);
-	err = pt_map_syscall_entry(&vm->pt, syscall_entry, (uint64_t)dune_syscall_entry);
 	if (err) {
-		dune_why_set("cannot map the system call entry at %#llx",
-			     (unsigned long long)syscall_entry);
-		goto err_pool;
+		dune_why_set("cannot build the guest page tables: %s", strerror(-err));
+		paging_undo();
 	}
-	err = syscall_entry_protect(&vm->pt, syscall_entry);
-	if (err) {
-		dune_why_set("cannot make the system call entry executable: %s",
-			     strerror(-err));
-		goto err_pool;
-	}
-
-	/* What the #PF handler touches: it cannot fault itself. */
-	err = fill_range(pool, (char *)pool + PT_POOL_SIZE);
-	if (!err)
-		err = fill_range(__ehdr_start, _end);
-	if (!err)
-		err = fill_range(vm->slot_table,
-				 (const char *)vm->slot_table + DUNE_SLOT_TABLE_SIZE);
-	if (!err)
-		return 0;
-err_pool:
-	munmap(pool, PT_POOL_SIZE);
-	vm->pt.pool = NULL;
 	return err;
 }
 
@@ -331,6 +254,7 @@ static int vm_init(struct dune_vm *vm)
 	uint64_t syscall_entry = 0;
 	int err;
 
+	vm->generation++;
 	err = run_flags_init(vm);
 	if (err)
 		return err;
@@ -356,7 +280,6 @@ static int vm_init(struct dune_vm *vm)
 		goto err_slots;
 	vm->xsave_size = xsave_size();
 	vm->has_pkru = has_pkru();
-	vm->generation++;
 	return 0;
 
 err_slots:
@@ -382,6 +305,7 @@ static void vm_forget(struct dune_vm *vm)
 		close(vm->fd);
 	vm->fd = -1;
 	dune_threads_forget();
+	paging_forget();
 }
 
 int dune_init(void)

@@ -24,6 +24,7 @@
 
 #include "asm.h"
 #include "trap_grace.h"
+#include "vm/local.h"
 #include "uapi/dune_abi_check.h"
 
 #define PAGE_SIZE	4096ul
@@ -75,6 +76,7 @@ struct dune_thread {
 	uint32_t reserved;
 	struct dune_tss tss __attribute__((aligned(16)));
 	struct user_stay stay;		/* the innermost one, if any */
+	struct vm_local vm;		/* guest paging */
 
 	/* The last refused access, to notice that nothing moves. */
 	uint64_t refused_addr;
@@ -97,23 +99,16 @@ struct dune_thread {
 	uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
 };
 
-/* Guest page table: its pages, in one piece of one slot. See pgtable.c. */
-struct dune_pt {
-	uint64_t *pool;
-	uint64_t pool_gpa;
-	unsigned int used;		/* pages given out by pt_alloc() */
-};
-
 struct dune_vm {
 	int fd;
 	uint32_t generation;		/* of this process's vms; see thread_current() */
-	struct dune_pt pt;
 	const uint32_t *slot_table;
 	const struct dune_vm_page *page;
 	uint64_t idt;
 	unsigned int nr_vm_counters;	/* the module's, at most ours */
 	unsigned int nr_vcpu_counters;
 	uint32_t caps;			/* the module's DUNE_CAP_* */
+	uint32_t nr_slots;		/* guest physical space, in regions */
 	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
 	bool has_pkru;
 	uint32_t run_flags;		/* DUNE_RUN_*, of every thread */
@@ -233,14 +228,15 @@ extern const char __ehdr_start[], _end[];
 
 /* init.c */
 __attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
-int dune_fill(uintptr_t addr);
 void dune_lock(void);
 void dune_unlock(void);
 
 /* thread.c */
 int dune_threads_init(void);
 void dune_threads_forget(void);
+extern __thread struct dune_thread *dune_self __attribute__((tls_model("initial-exec")));
 struct dune_thread *dune_thread_current(void);
+void dune_thread_ends(void *local);	/* has vm_plain_end() called at the end */
 void dune_thread_exit(struct dune_thread *t);	/* for the stub */
 bool dune_threads_passed(uint32_t epoch);
 bool dune_in_handler(const struct dune_thread *t);	/* t is the caller's */
@@ -256,6 +252,13 @@ void dune_traps_init(void);
 
 /* quantum.c */
 void dune_quantum_call(void *thread);
+
+/* vm/fault.c: true: try the access again */
+bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
+bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
+
+/* call_saved.c: fn(arg), with the vector registers kept */
+void dune_call_saved(void (*fn)(void *), void *arg);
 
 /* crash.c */
 void dune_crash_call(void *thread);

@@ -10,26 +10,27 @@
 
 #include "internal.h"
 #include "rawsys.h"
+#include "vm/setup.h"
 
 /*
  * The calling thread's area, valid if its generation is the vm's: a forked
  * child inherits the pointer but not what it points to.
  */
-static __thread struct dune_thread *self __attribute__((tls_model("initial-exec")));
+__thread struct dune_thread *dune_self;
 static __thread uint32_t self_generation __attribute__((tls_model("initial-exec")));
 
 /* Under dune_lock(). */
 static struct dune_thread *all_threads;		/* with a vCPU */
 static struct dune_thread *free_areas;
 
-static pthread_key_t exit_key;
-static bool exit_key_made;
+static pthread_key_t exit_key, plain_key;
+static bool keys_made;
 
 struct dune_thread *dune_thread_current(void)
 {
-	if (!self || !dune_alive() || self_generation != dune_vm.generation)
+	if (!dune_self || !dune_alive() || self_generation != dune_vm.generation)
 		return NULL;
-	return self;
+	return dune_self;
 }
 
 int dune_vcpu_fd(void)
@@ -110,7 +111,7 @@ static void sregs_build(struct dune_thread *t)
 	struct dune_sregs *sregs = &t->page->sregs;
 
 	memset(sregs, 0, sizeof(*sregs));
-	sregs->cr3 = dune_vm.pt.pool_gpa;
+	sregs->cr3 = t->vm.view->cr3;
 	raw_syscall3(SYS_arch_prctl, ARCH_GET_FS, (long)&sregs->fs_base, 0);
 	raw_syscall3(SYS_arch_prctl, ARCH_GET_GS, (long)&sregs->gs_base, 0);
 	sregs->gdt_base = (uint64_t)t->gdt;
@@ -120,6 +121,32 @@ static void sregs_build(struct dune_thread *t)
 	sregs->tss_base = (uint64_t)&t->tss;
 	sregs->tss_limit = sizeof(t->tss) - 1;
 	t->page->sync |= DUNE_SYNC_SREGS;
+}
+
+static void self_set(struct dune_thread *t)
+{
+	dune_self = t;
+	self_generation = dune_vm.generation;
+}
+
+/* Guest paging finds the thread from here on. */
+static int paging_begin(struct dune_thread *t)
+{
+	int err;
+
+	self_set(t);
+	err = vcpu_begin(&t->vm, t->page);
+	if (!err) {
+		/* Exceptions are delivered there, in every root. */
+		err = vm_pin_range(&t->vm, (uint64_t)t, (uint64_t)t + THREAD_SIZE);
+		if (err)
+			vcpu_end(&t->vm);
+	}
+	if (err) {
+		self_set(NULL);
+		dune_why_set("guest page tables of the thread: %s", strerror(-err));
+	}
+	return err;
 }
 
 static struct dune_thread *thread_create(int *err)
@@ -133,10 +160,6 @@ static struct dune_thread *thread_create(int *err)
 		return NULL;
 	}
 	memset(t, 0, sizeof(*t));
-	*err = dune_fill((uintptr_t)t);
-	if (*err)
-		goto err_area;
-
 	t->fd = ioctl(dune_vm.fd, DUNE_CREATE_VCPU, &create);
 	if (t->fd < 0) {
 		*err = -errno;
@@ -150,7 +173,7 @@ static struct dune_thread *thread_create(int *err)
 		dune_why_set("cannot map the vCPU page: %m");
 		goto err_fd;
 	}
-	*err = dune_fill((uintptr_t)t->page);
+	*err = paging_begin(t);
 	if (*err)
 		goto err_page;
 
@@ -173,18 +196,21 @@ err_area:
 	return NULL;
 }
 
+/* Before the vCPU goes: its id may be another one's then. Unmaps its page. */
 static void thread_free(struct dune_thread *t)
 {
+	int fd = t->fd;
+
+	vcpu_end(&t->vm);
+	self_set(NULL);
 	list_del(t);
-	munmap(t->page, DUNE_VCPU_PAGE_SIZE);
-	close(t->fd);
+	close(fd);
 	area_put(t);
 }
 
 /* From the stub: the calling thread is about to exit, in plain mode. */
 void dune_thread_exit(struct dune_thread *t)
 {
-	self = NULL;
 	thread_free(t);
 }
 
@@ -198,18 +224,44 @@ static void thread_exits(void *area)
 		dune_thread_exit(area);
 }
 
+static void plain_thread_exits(void *local)
+{
+	(void)local;
+	vm_plain_end();
+}
+
+/* Guest paging has something of a thread that has no vCPU. */
+void dune_thread_ends(void *local)
+{
+	pthread_setspecific(plain_key, local);
+}
+
+static int keys_make(void)
+{
+	int err = pthread_key_create(&exit_key, thread_exits);
+
+	if (err)
+		return err;
+	err = pthread_key_create(&plain_key, plain_thread_exits);
+	if (err)
+		pthread_key_delete(exit_key);
+	return err;
+}
+
 int dune_threads_init(void)
 {
 	int err;
 
-	if (exit_key_made)
+	if (keys_made)
 		return 0;
-	err = pthread_key_create(&exit_key, thread_exits);
+	err = keys_make();
+	if (!err)
+		err = pthread_atfork(rcu_before_fork, rcu_after_fork, rcu_after_fork);
 	if (err) {
-		dune_why_set("pthread_key_create: %s", strerror(err));
+		dune_why_set("cannot follow threads and forks: %s", strerror(err));
 		return -err;
 	}
-	exit_key_made = true;
+	keys_made = true;
 	return 0;
 }
 
@@ -270,15 +322,24 @@ static void traps_reset(struct dune_thread *t)
 	sregs_build(t);			/* CPL 0, and the thread's own FS base */
 }
 
+/* Saves the first page faults, and tells early when there is no slot. */
 static int enter_fill(struct dune_thread *t)
 {
-	uint64_t fs_base = t->page->sregs.fs_base;
-	int err = dune_fill((uintptr_t)__builtin_frame_address(0));
+	uint64_t addrs[] = {
+		(uint64_t)__builtin_frame_address(0), t->page->sregs.fs_base,
+	};
 
-	/* Not needed, but saves the first page faults. */
-	if (!err && fs_base)
-		err = dune_fill(fs_base);
-	return err;
+	for (unsigned int i = 0; i < 2; i++) {
+		int err = addrs[i] < USER_END ?
+			view_fill(t->vm.view, &t->vm, region_index(addrs[i])) : -EINVAL;
+
+		if (err < 0) {
+			dune_why_set("no guest physical slot for %#lx: %s",
+				     (unsigned long)addrs[i], strerror(-err));
+			return err;
+		}
+	}
+	return 0;
 }
 
 int dune_enter(void)
@@ -299,8 +360,6 @@ int dune_enter(void)
 		t = thread_create(&err);
 		if (!t)
 			return err;
-		self = t;
-		self_generation = dune_vm.generation;
 		pthread_setspecific(exit_key, t);
 	}
 	if (t->entered) {

@@ -10,7 +10,6 @@
  */
 #include "fpu.h"
 #include "internal.h"
-#include "pgtable.h"
 #include "trap.h"
 #include "user.h"
 
@@ -22,26 +21,6 @@ _Noreturn void dune_trap_bad_rip(struct dune_trap *f);
 static struct dune_thread *thread_of(const struct dune_trap *f)
 {
 	return (struct dune_thread *)((uintptr_t)f & ~(THREAD_SIZE - 1));
-}
-
-/* Fill the 1 GiB entry of addr. False: no slot could be had. */
-static bool fill(struct dune_thread *t, uint64_t addr)
-{
-	uint32_t slot = __atomic_load_n(&dune_vm.slot_table[addr >> DUNE_SLOT_SHIFT],
-					__ATOMIC_RELAXED);
-	long gpa;
-
-	if (slot & DUNE_SLOT_VALID) {
-		gpa = (long)(slot & ~DUNE_SLOT_VALID) << DUNE_SLOT_SHIFT;
-	} else {
-		gpa = dune_vmcall(DUNE_HC_SLOT, addr);
-		if (gpa < 0) {
-			t->slot_error = -gpa;
-			return false;
-		}
-	}
-	pt_region_set(&dune_vm.pt, addr, gpa);
-	return true;
 }
 
 /* INT n: rip is behind it, as in no fault. */
@@ -166,18 +145,27 @@ bool dune_trap_fill(struct dune_trap *f)
 {
 	struct dune_thread *t = thread_of(f);
 
-	if (fill(t, f->fault_addr))
+	if (dune_vm_fill(t, f->fault_addr))
 		return true;
 	/* The access is fine and nobody else's: natively. */
-	crash(t, f);
+	if (t->slot_error)
+		crash(t, f);
+	return false;
 }
 
 /* No handler, or it wants the signal. */
 void dune_trap_unhandled(struct dune_trap *f)
 {
+	struct dune_thread *t = thread_of(f);
+
 	/* The host's NMIs exit; nobody sends us one. */
-	if (f->vector != DUNE_VECTOR_NMI)
-		crash(thread_of(f), f);
+	if (f->vector == DUNE_VECTOR_NMI)
+		return;
+	/* Who gives back a right interrupts nobody. */
+	if (f->vector == DUNE_VECTOR_PF &&
+	    dune_vm_spurious(t, f->fault_addr, f->error_code))
+		return;
+	crash(t, f);
 }
 
 /* The handler's rip is no address: what jumping there gives. */
@@ -197,7 +185,7 @@ void dune_trap_ring3(struct dune_trap *f)
 	struct dune_thread *t = thread_of(f);
 
 	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
-	    f->fault_addr < USER_END && fill(t, f->fault_addr))
+	    dune_vm_fill(t, f->fault_addr))
 		return;
 	if (!t->in_ring3) {
 		/* As if it were native. */
@@ -205,5 +193,9 @@ void dune_trap_ring3(struct dune_trap *f)
 		return;
 	}
 	t->slot_error = 0;
+	/* Who gives back a right interrupts nobody. */
+	if (f->vector == DUNE_VECTOR_PF &&
+	    dune_vm_spurious(t, f->fault_addr, f->error_code))
+		return;
 	dune_user_trap(t, f);
 }

@@ -86,6 +86,17 @@ static inline enum vreq_state vreq_post_irq(struct dune_vcpu_page *page,
 	return vreq_post(page, DUNE_REQ_IRQ);
 }
 
+/*
+ * Is the vCPU outside, with a flush still to come? Then vreq_post() of another
+ * one would say VREQ_OUTSIDE and change nothing. After a full fence that follows
+ * the change, in place of that in vreq_post().
+ */
+static inline bool vreq_flush_is_posted(const struct dune_vcpu_page *page)
+{
+	return (plat_load(&page->requests) & DUNE_REQ_FLUSH) &&
+	       !plat_load_acquire(&page->mode);
+}
+
 /* One more to kick; the caller has cleared the set before the first. */
 static inline void vreq_kick_add(struct dune_kick *kick, u32 id)
 {

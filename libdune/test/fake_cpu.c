@@ -25,6 +25,8 @@
 /* An LSTAR like a kernel's; 10 bytes before the end of a page on purpose. */
 #define FAKE_LSTAR	0xffffffff81e00ff6ull
 
+#define FAKE_SLOTS	101
+
 struct fake fake;
 
 static struct {
@@ -32,6 +34,7 @@ static struct {
 	pid_t pid;
 	uint32_t *slot_table;
 	struct dune_vm_page *page;
+	uint32_t vcpus;
 } vm = { .fd = -1 };
 
 /* The calling thread's vCPU: what the module keeps outside the shared page. */
@@ -87,7 +90,7 @@ static uint64_t slot_of(uint64_t hva)
 
 	/* Slots in an order that is not the addresses' order. */
 	if (!*entry)
-		*entry = DUNE_SLOT_VALID | (100 - fake.slots++);
+		*entry = DUNE_SLOT_VALID | (FAKE_SLOTS - 1 - fake.slots++);
 	return (uint64_t)(*entry & ~DUNE_SLOT_VALID) << DUNE_SLOT_SHIFT;
 }
 
@@ -136,6 +139,7 @@ static int create_vcpu(void)
 		abort();
 	vcpu.page = __real_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 				vcpu.fd, 0);
+	vcpu.page->id = __atomic_fetch_add(&vm.vcpus, 1, __ATOMIC_RELAXED);
 	return vcpu.fd;
 }
 
@@ -159,6 +163,7 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 	case DUNE_GET_INFO:
 		*(struct dune_info *)arg = (struct dune_info) {
 			.api_version = fake.api_version ? fake.api_version : DUNE_API_VERSION,
+			.nr_slots = FAKE_SLOTS,
 			.nr_vm_counters = DUNE_NR_VM_COUNTERS,
 			.nr_vcpu_counters = DUNE_NR_VCPU_COUNTERS + 1,
 		};
@@ -499,6 +504,11 @@ static void on_syscall(int sig, siginfo_t *info, void *context)
 	if (nr == SYS_ioctl && g[REG_RSI] == DUNE_RUN && vcpu.page &&
 	    g[REG_RDI] == vcpu.fd && vm.pid == getpid()) {
 		dune_run(g);
+		return;
+	}
+	if (nr == SYS_ioctl && g[REG_RDI] == vm.fd) {
+		ret = __wrap_ioctl(vm.fd, g[REG_RSI], (void *)g[REG_RDX]);
+		g[REG_RAX] = ret == -1 ? -errno : ret;
 		return;
 	}
 	if (nr == SYS_rt_sigaction && fake.signals_default && !g[REG_RSI]) {

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../pgtable.h"
+#include "../vm/vm.h"
 #include "guest.h"
 
 static bool setup(void)
@@ -288,22 +288,34 @@ static void clone_with_a_new_stack(void)
 	leave();
 }
 
+static bool viewed(const struct dune_view *view, const void *p)
+{
+	return view->l3[region_index((uint64_t)p)] & 1;
+}
+
 static void everything_the_pf_handler_needs_is_mapped(void)
 {
+	const struct dune_view *view;
 	struct dune_thread *t;
 
 	enter();
 	t = dune_thread_current();
 	leave();
-	CHECK(pt_region_present(&dune_vm.pt, (uint64_t)t));
-	CHECK(pt_region_present(&dune_vm.pt, (uint64_t)dune_vm.pt.pool));
-	CHECK(pt_region_present(&dune_vm.pt, (uint64_t)dune_vm.slot_table));
-	CHECK(pt_region_present(&dune_vm.pt, (uint64_t)&dune_vm));
-	CHECK(pt_region_present(&dune_vm.pt, (uint64_t)dune_trap_vectors));
-	CHECK(pt_region_present(&dune_vm.pt, dune_vm.idt));
+	view = t->vm.view;
+	CHECK(viewed(view, t));
+	CHECK(viewed(view, view) && viewed(view, view->l3) && viewed(view, view->pml4));
+	CHECK(viewed(view, view->root) && viewed(view, view->root->region));
+	CHECK(viewed(view, vm_state.slot_hva));
+	CHECK(viewed(view, dune_vm.slot_table));
+	CHECK(viewed(view, &dune_vm));
+	CHECK(viewed(view, dune_trap_vectors));
+	CHECK(viewed(view, (void *)dune_vm.idt));
+	CHECK_EQ(t->page->sregs.cr3, view->cr3);
 	/* Translations are those of the slots. */
-	CHECK_EQ(pt_lookup(&dune_vm.pt, (uint64_t)dune_vm.pt.pool), dune_vm.pt.pool_gpa);
-	CHECK_EQ(t->page->sregs.cr3, dune_vm.pt.pool_gpa);
+	CHECK_EQ(view->cr3 & (REGION_SIZE - 1), (uint64_t)view->pml4 & (REGION_SIZE - 1));
+	CHECK_EQ(view->l3[region_index((uint64_t)t)] & pt_x86.addr_mask,
+		 (uint64_t)(dune_vm.slot_table[region_index((uint64_t)t)] & ~DUNE_SLOT_VALID)
+		 << DUNE_SLOT_SHIFT);
 }
 
 static void *thread_main(void *arg)

@@ -3,6 +3,7 @@
  * The core on the backend of libdune's guest side: an x86 page table in
  * arenas, guest physical addresses that are not pointers, one shootdown.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,11 @@ static void warn(const char *msg)
 	check_fail("%s", msg);
 }
 
+static void yield(void)
+{
+	sched_yield();
+}
+
 static void a_guest_page_table_lives_in_its_arena(void)
 {
 	struct pt_map_op op = {
@@ -111,7 +117,7 @@ int main(void)
 	static u64 slot_hva[(GPA_BASE >> PLAT_SLOT_SHIFT) + 1];
 	static const struct plat_guest_ops ops = {
 		page_alloc, page_free, object_alloc, object_free, pa, slot_hva,
-		kick, warn,
+		kick, warn, yield,
 	};
 
 	arena = aligned_alloc(PLAT_ARENA_SIZE, PLAT_ARENA_SIZE);

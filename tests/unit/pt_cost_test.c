@@ -5,6 +5,7 @@
  * its parent counts the steps. Arguments are ready; the call counts, the caller
  * does not. docs/guest-paging.md has the numbers.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,11 @@ static u64 pa(const void *page)
 static void kick(const plat_cpumask_t *mask)
 {
 	(void)mask;
+}
+
+static void yield(void)
+{
+	sched_yield();
 }
 
 static void warn(const char *msg)
@@ -268,7 +274,7 @@ int main(void)
 {
 	static const struct plat_guest_ops ops = {
 		page_alloc, page_free, object_alloc, free, pa, slot_hva, kick,
-		warn,
+		warn, yield,
 	};
 
 	arena = aligned_alloc(PLAT_ARENA_SIZE, PLAT_ARENA_SIZE);

@@ -13,8 +13,6 @@
 #include "plat_c11.h"
 #include "plat_rcu.h"
 
-#include <sched.h>
-
 /*
  * Pages come from arenas: aligned to PLAT_ARENA_SIZE, contiguous in guest
  * physical space, zeroed, the first page of each reserved for the owners of
@@ -39,6 +37,7 @@ struct plat_guest_ops {
 	const u64 *slot_hva;
 	void (*kick)(const plat_cpumask_t *mask);	/* as plat_kick() */
 	void (*warn)(const char *msg);
+	void (*yield)(void);		/* the CPU, while a lock is held elsewhere */
 };
 void plat_guest_init(const struct plat_guest_ops *ops);
 extern const struct plat_guest_ops *plat_guest_ops;
@@ -73,7 +72,7 @@ static inline unsigned int plat_lock(plat_lock_t *lock, unsigned int rank)
 		return 0;
 	for (unsigned int i = 0; !plat_spin_try(lock); i++)
 		if (i % 64 == 63)
-			sched_yield();
+			plat_guest_ops->yield();
 		else
 			plat_cpu_relax();
 	return 1;

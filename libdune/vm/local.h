@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * What guest paging keeps for a thread: in its struct dune_thread, which page
+ * fault handlers can reach in every root, or, for a thread without a vCPU, in a
+ * page of its own. The thread alone touches it, with interrupts off.
+ */
+#ifndef DUNE_VM_LOCAL_H
+#define DUNE_VM_LOCAL_H
+
+#include "gather.h"
+#include "pt.h"
+
+#include "uapi/dune.h"
+
+struct dune_root;
+struct dune_view;
+struct vcpu_end;
+struct urcu_bp_reader;
+
+#define POOL_MAGAZINE	32u
+#define BATCH_RANGES	8u
+
+/* A range of a root that was changed and is to be flushed. */
+struct vm_range {
+	struct dune_root *root;
+	u64 start, end;
+};
+
+struct vm_batch {
+	u32 depth;
+	u32 nr;
+	struct gather gather;
+	struct vm_range range[BATCH_RANGES];
+};
+
+/* region.c: who has a region's lock */
+#define OWNER_NONE	0u
+#define OWNER_PLAIN	0xffffffffu	/* a thread without a vCPU */
+
+struct vm_local {
+	struct dune_view *view;		/* active; NULL: no vCPU */
+	struct dune_vcpu_page *page;	/* NULL: no vCPU */
+	u32 id;				/* of the vCPU; without: DUNE_MAX_VCPUS */
+	u32 owner;			/* id + 1, or OWNER_PLAIN */
+	struct dune_view *views;	/* all of the vCPU; views_lock */
+	u32 flush_gen;			/* views of another one are stale */
+	struct vcpu_end *end;		/* vcpus.c: memory for its own end */
+	struct pt_cache cache;
+	struct vm_batch batch;
+	struct dune_kick kick, wait;	/* flush.c: clear between uses */
+	/* pool.c */
+	u32 nr_pages, nr_cells;
+	void *page_of[POOL_MAGAZINE];
+	void *cells;
+	/* rcu.c */
+	struct urcu_bp_reader *reader;	/* NULL: dune_rcu_lock() */
+	plat_rcu_t *retired;
+	u32 nr_retired;
+	bool reclaiming;
+};
+
+#endif /* DUNE_VM_LOCAL_H */

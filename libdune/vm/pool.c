@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The pool; see pool.h. A free page is zero but for its first word, which links
+ * it. Of a new arena only what is given out is ever touched.
+ */
+#include "hw.h"
+#include "pool.h"
+#include "space.h"
+
+#define MAX_NODES	64u
+#define CELLS_MAX	128u	/* of a thread */
+
+struct depot {
+	u32 lock;
+	u32 nr;			/* pages in the list */
+	void *pages;
+	char *fresh, *fresh_end;	/* of the newest arena: never used */
+} __attribute__((aligned(64)));
+
+static struct depot depots[MAX_NODES];
+static u64 made;
+
+static struct {
+	u32 lock;
+	void *cells;
+} cell_depot __attribute__((aligned(64)));
+
+static void *pop(void **list)
+{
+	void *item = *list;
+
+	*list = *(void **)item;
+	*(void **)item = NULL;
+	return item;
+}
+
+static void push(void **list, void *item)
+{
+	*(void **)item = *list;
+	*list = item;
+}
+
+/* The owner's word of an arena's first page: its node. */
+static unsigned int node_of(const void *page)
+{
+	const char *arena = (const char *)((uintptr_t)page & ~(PLAT_ARENA_SIZE - 1));
+
+	return (uintptr_t)*plat_arena_slot(arena);
+}
+
+static bool grow_locked(struct vm_local *local, struct depot *depot,
+			unsigned int node)
+{
+	char *arena = space_get(local, 1);
+
+	if (!arena)
+		return false;
+	node_bind(arena, PLAT_ARENA_SIZE, node);
+	*plat_arena_slot(arena) = (void *)(uintptr_t)node;
+	depot->fresh = arena + PAGE_SIZE;
+	depot->fresh_end = arena + PLAT_ARENA_SIZE;
+	return true;
+}
+
+static void *depot_page_locked(struct vm_local *local, struct depot *depot,
+			       unsigned int node)
+{
+	void *page;
+
+	if (depot->pages) {
+		depot->nr--;
+		return pop(&depot->pages);
+	}
+	if (depot->fresh == depot->fresh_end && !grow_locked(local, depot, node))
+		return NULL;
+	page = depot->fresh;
+	depot->fresh += PAGE_SIZE;
+	__atomic_fetch_add(&made, 1, __ATOMIC_RELAXED);
+	return page;
+}
+
+static void refill_pages(struct vm_local *local)
+{
+	unsigned int node = node_here() % MAX_NODES;
+	struct depot *depot = &depots[node];
+
+	vm_lock(&depot->lock);
+	while (local->nr_pages < POOL_MAGAZINE / 2) {
+		void *page = depot_page_locked(local, depot, node);
+
+		if (!page)
+			break;
+		local->page_of[local->nr_pages++] = page;
+	}
+	vm_unlock(&depot->lock);
+}
+
+/* Each to the depot of its own node. */
+static void return_pages(struct vm_local *local, unsigned int keep)
+{
+	while (local->nr_pages > keep) {
+		void *page = local->page_of[--local->nr_pages];
+		struct depot *depot = &depots[node_of(page)];
+
+		vm_lock(&depot->lock);
+		push(&depot->pages, page);
+		depot->nr++;
+		vm_unlock(&depot->lock);
+	}
+}
+
+void *pool_page(struct vm_local *local)
+{
+	if (hw_out_of_memory())
+		return NULL;
+	if (!local->nr_pages)
+		refill_pages(local);
+	if (!local->nr_pages)
+		return NULL;
+	return local->page_of[--local->nr_pages];
+}
+
+void pool_page_put(struct vm_local *local, void *page)
+{
+	__builtin_memset(page, 0, PAGE_SIZE);
+	if (local->nr_pages == POOL_MAGAZINE)
+		return_pages(local, POOL_MAGAZINE / 2);
+	local->page_of[local->nr_pages++] = page;
+}
+
+static void refill_cells(struct vm_local *local)
+{
+	char *page;
+
+	vm_lock(&cell_depot.lock);
+	while (cell_depot.cells && local->nr_cells < CELLS_MAX / 2) {
+		push(&local->cells, pop(&cell_depot.cells));
+		local->nr_cells++;
+	}
+	vm_unlock(&cell_depot.lock);
+	if (local->cells)
+		return;
+	page = pool_page(local);
+	for (unsigned int i = 0; page && i < PAGE_SIZE; i += POOL_CELL) {
+		push(&local->cells, page + i);
+		local->nr_cells++;
+	}
+}
+
+static void return_cells(struct vm_local *local, unsigned int keep)
+{
+	vm_lock(&cell_depot.lock);
+	while (local->nr_cells > keep) {
+		push(&cell_depot.cells, pop(&local->cells));
+		local->nr_cells--;
+	}
+	vm_unlock(&cell_depot.lock);
+}
+
+void *pool_cell(struct vm_local *local)
+{
+	if (hw_out_of_memory())
+		return NULL;
+	if (!local->cells)
+		refill_cells(local);
+	if (!local->cells)
+		return NULL;
+	local->nr_cells--;
+	return pop(&local->cells);
+}
+
+void pool_cell_put(struct vm_local *local, void *cell)
+{
+	__builtin_memset(cell, 0, POOL_CELL);
+	if (local->nr_cells == CELLS_MAX)
+		return_cells(local, CELLS_MAX / 2);
+	push(&local->cells, cell);
+	local->nr_cells++;
+}
+
+void pool_drain(struct vm_local *local)
+{
+	return_pages(local, 0);
+	return_cells(local, 0);
+}
+
+u64 pool_made(void)
+{
+	return __atomic_load_n(&made, __ATOMIC_RELAXED);
+}
+
+u64 pool_idle(void)
+{
+	u64 idle = 0;
+
+	for (unsigned int i = 0; i < MAX_NODES; i++)
+		idle += depots[i].nr;
+	return idle;
+}
+
+void pool_forget(void)
+{
+	__builtin_memset(depots, 0, sizeof(depots));
+	__builtin_memset(&cell_depot, 0, sizeof(cell_depot));
+	made = 0;
+}

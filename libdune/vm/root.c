@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* Roots; see dune_vm.h. */
+#include "pool.h"
+#include "region.h"
+#include "root.h"
+#include "space.h"
+
+#define REGIONS_SIZE	(NR_REGIONS * sizeof(struct dune_region))
+#define ROOT_BLOCKS	((REGIONS_SIZE + sizeof(struct dune_root) + BLOCK_SIZE - 1) / BLOCK_SIZE)
+
+#define NR_PCIDS	4096u	/* 0 is the default root's */
+
+struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
+{
+	char *blocks = space_get(local, ROOT_BLOCKS);
+	struct dune_root *root;
+
+	if (!blocks)
+		return NULL;
+	root = (struct dune_root *)(blocks + REGIONS_SIZE);
+	root->region = (struct dune_region *)blocks;
+	root->pt.geom = &pt_x86;
+	root->pcid = pcid;
+	root->base_rights = PT_RWX | PT_U;
+	return root;
+}
+
+void root_link(struct dune_root *root)
+{
+	vm_lock(&vm_state.views_lock);
+	root->next = vm_state.roots;
+	vm_state.roots = root;
+	vm_unlock(&vm_state.views_lock);
+}
+
+static void root_unlink(struct dune_root *root)
+{
+	struct dune_root **p = &vm_state.roots;
+
+	vm_lock(&vm_state.views_lock);
+	while (*p != root)
+		p = &(*p)->next;
+	*p = root->next;
+	vm_unlock(&vm_state.views_lock);
+}
+
+/* 0: all are taken. Views flush a PCID when they are first loaded. */
+static u32 pcid_get(void)
+{
+	for (u32 i = 0; i < NR_PCIDS / 64; i++) {
+		u64 taken = plat_load(&vm_state.pcids[i]);
+
+		while (~taken) {
+			u32 bit = __builtin_ctzll(~taken);
+
+			if (plat_cas64(&vm_state.pcids[i], &taken, taken | 1ull << bit))
+				return i * 64 + bit;
+		}
+	}
+	return 0;
+}
+
+static void pcid_put(u32 pcid)
+{
+	__atomic_fetch_and(&vm_state.pcids[pcid / 64], ~(1ull << pcid % 64), __ATOMIC_RELEASE);
+}
+
+struct dune_root *dune_root_default(void)
+{
+	return hw_in_guest() || hw_alive() ? vm_state.base : NULL;
+}
+
+struct dune_root *dune_root_current(void)
+{
+	struct vm_local *local = hw_in_guest() ? hw_local() : hw_local_plain();
+
+	return local && local->view ? local->view->root : NULL;
+}
+
+int dune_root_create(struct dune_root **root)
+{
+	struct vm_op op;
+	u32 pcid;
+	int err = vm_op_begin(&op, NULL);
+
+	if (err)
+		return err;
+	err = -ENOSPC;
+	pcid = pcid_get();
+	if (pcid) {
+		*root = root_alloc(op.local, pcid);
+		err = *root ? 0 : -ENOMEM;
+		if (err)
+			pcid_put(pcid);
+		else
+			root_link(*root);
+	}
+	vm_op_end(&op);
+	return err;
+}
+
+/* --- switching --- */
+
+static u64 cr3_of(struct vm_local *local, struct dune_view *view)
+{
+	bool stale = view->flush_gen != local->flush_gen ||
+		     (plat_load(&local->page->requests) & (DUNE_REQ_FLUSH | DUNE_REQ_FLUSHING));
+
+	view->flush_gen = local->flush_gen;
+	return view->cr3 | (stale || !hw_has_pcid() ? 0 : HW_CR3_NOFLUSH);
+}
+
+static void load(struct vm_local *local, struct dune_view *view)
+{
+	struct vm_vcpu *vcpu = &vm_vcpus[local->id];
+
+	/*
+	 * Until CR3 has changed either root's translations may be in use.
+	 * [VM-1] active before the look at requests; pairs with [VM-2] in
+	 * uses(): else a flush of the new root, which was passed by because
+	 * this vCPU used another one, is missed. Shape: SB.
+	 */
+	__atomic_store_n(&vcpu->active, ROOT_ANY, __ATOMIC_RELAXED);
+	plat_full_mb();
+	hw_set_cr3(cr3_of(local, view));
+	local->view = view;
+	__atomic_store_n(&vcpu->active, view->root, __ATOMIC_RELEASE);
+}
+
+/* The code and the stack of this very call, as far as libdune can know. */
+static int fill_here(struct vm_local *local, struct dune_view *view)
+{
+	int err = view_fill(view, local, region_index((u64)__builtin_frame_address(0)));
+
+	if (err >= 0)
+		err = view_fill(view, local, region_index(hw_thread_pointer()));
+	return err < 0 ? err : 0;
+}
+
+static int switch_to(struct vm_op *op)
+{
+	struct dune_view *view = op->root->view[op->local->id];
+	int err;
+
+	if (!view)
+		view = view_create(op->root, op->local);
+	if (!view)
+		return -ENOMEM;
+	err = fill_here(op->local, view);
+	if (!err)
+		load(op->local, view);
+	return err;
+}
+
+int dune_root_switch(struct dune_root *root)
+{
+	struct vm_op op;
+	int err = 0;
+
+	if (!hw_in_guest())
+		return -EINVAL;
+	vm_op_begin(&op, root);
+	if (op.local->view->root != op.root)
+		err = switch_to(&op);
+	vm_op_end(&op);
+	return err;
+}
+
+/* --- freeing --- */
+
+static bool is_active(const struct dune_root *root)
+{
+	u32 ids = plat_load(&vm_state.nr_words) * 64;
+
+	for (u32 id = 0; id < ids; id++) {
+		const struct dune_root *active =
+			__atomic_load_n(&vm_vcpus[id].active, __ATOMIC_ACQUIRE);
+
+		if (active == root || (active == ROOT_ANY && root->view[id]))
+			return true;
+	}
+	return false;
+}
+
+static void free_pd(struct dune_root *root, u64 index)
+{
+	struct pt_table *pd = pt_table_of(root->region[index].l3 & pt_x86.addr_mask);
+
+	for (unsigned int i = 0; i < PT_ENTRIES; i++) {
+		u64 value = pd->entry[i];
+
+		if ((value & pt_x86.present_mask) && !(value & pt_x86.leaf_bit))
+			pt_table_free(pt_table_of(value & pt_x86.addr_mask));
+	}
+	pt_table_free(pd);
+}
+
+/* Nobody uses it, and no vCPU has it active: PCIDs are flushed when reused. */
+static void root_destroy(struct vm_local *local, struct dune_root *root)
+{
+	u32 ids = plat_load(&vm_state.nr_words) * 64;
+
+	for (u32 id = 0; id < ids; id++)
+		if (root->view[id])
+			view_destroy(root->view[id], local);
+	root_unlink(root);
+	for (u64 i = root_next_touched(root, 0); i < NR_REGIONS;
+	     i = root_next_touched(root, i + 1))
+		if (region_is_table(root->region[i].l3))
+			free_pd(root, i);
+	pcid_put(root->pcid);
+	space_put(root->region, ROOT_BLOCKS);
+}
+
+int dune_root_free(struct dune_root *root)
+{
+	struct vm_op op;
+	int err;
+
+	if (!root || root == vm_state.base)
+		return -EINVAL;
+	err = vm_op_begin(&op, root);
+	if (err)
+		return err;
+	batch_flush(&op);
+	if (is_active(root))
+		err = -EBUSY;
+	else
+		root_destroy(op.local, root);
+	vm_op_end(&op);
+	return err;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* Life of a vCPU, as others see it; see vcpus.h. */
+#include "pool.h"
+#include "vcpus.h"
+#include "view.h"
+
+/* So that an end needs no memory. */
+struct vcpu_end {
+	plat_rcu_t rcu;
+	struct dune_vcpu_page *page;
+};
+_Static_assert(sizeof(struct vcpu_end) <= POOL_CELL, "a cell");
+
+/* Whoever reads fewer words than are in use now will find the change: [GT-5]. */
+static void raise_words(u32 id)
+{
+	u32 nr = plat_load(&vm_state.nr_words);
+
+	while (nr < id / 64 + 1 && !plat_cas32(&vm_state.nr_words, &nr, id / 64 + 1))
+		;
+}
+
+int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
+{
+	u32 id = page->id;
+	struct dune_view *view;
+
+	if (id >= DUNE_MAX_VCPUS)
+		return -EIO;
+	vm_plain_adopt(local);
+	local->id = id;
+	local->owner = id + 1;
+	local->end = pool_cell(local);
+	if (!local->end)
+		return -ENOMEM;
+	local->end->page = page;
+	raise_words(id);
+	view = view_create(vm_state.base, local);
+	if (!view) {
+		pool_cell_put(local, local->end);
+		return -ENOMEM;
+	}
+	plat_rcu_register();
+	local->reader = dune_rcu_reader();
+	local->view = view;
+	local->page = page;
+	__atomic_store_n(&vm_vcpus[id].active, vm_state.base, __ATOMIC_RELAXED);
+	__atomic_store_n(&vm_vcpus[id].page, page, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void unmap_page(plat_rcu_t *rcu)
+{
+	struct vcpu_end *end = plat_container_of(rcu, struct vcpu_end, rcu);
+
+	hw_syscall(SYS_munmap, (long)end->page, DUNE_VCPU_PAGE_SIZE, 0, 0, 0, 0);
+	pool_cell_put(vm_local_here(), end);
+}
+
+void vcpu_end(struct vm_local *local)
+{
+	struct vcpu_end *end = local->end;
+
+	/*
+	 * Off the members first: who finds this vCPU there finds its page, or
+	 * that of the next with its id, which does no harm.
+	 */
+	while (local->views)
+		view_destroy(local->views, local);
+	local->view = NULL;
+	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm_vcpus[local->id].active, NULL, __ATOMIC_RELAXED);
+	local->page = NULL;
+	local->end = NULL;
+	plat_call_rcu(&end->rcu, unmap_page);
+	vm_local_end(local);
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Views; see view.h. A view's entry of a region is not 0 exactly when its vCPU is
+ * a member; both change under the region's lock.
+ *
+ * A page fault in the guest fills its own view. Only what is pinned is put into
+ * views of other threads, too.
+ */
+#include "pool.h"
+#include "region.h"
+#include "space.h"
+#include "view.h"
+
+#define VIEW_TABLES	(NR_REGIONS / PT_ENTRIES)	/* PDPTs */
+#define VIEW_SIZE	(NR_REGIONS * sizeof(u64))
+
+_Static_assert(2 * VIEW_SIZE == BLOCK_SIZE, "two views a block");
+_Static_assert(sizeof(struct dune_view) <= POOL_CELL, "a cell");
+
+/* views_lock */
+static u64 *free_halves;	/* by their first word */
+static u64 own[NR_REGIONS / 64], some[NR_REGIONS / 64];
+static u64 pinned_words[NR_REGIONS / 64 / 64];	/* words of these that are not 0 */
+
+static bool bit_get(const u64 *bits, u64 i)
+{
+	return plat_load(&bits[i / 64]) >> i % 64 & 1;
+}
+
+static void bit_set(u64 *bits, u64 i)
+{
+	plat_or64(&bits[i / 64], 1ull << i % 64);
+}
+
+bool view_is_pinned(u64 index, enum pin pin)
+{
+	return bit_get(own, index) || (pin == PIN_SOME && bit_get(some, index));
+}
+
+int view_slot(u64 index, u64 *gpa)
+{
+	u32 slot = hw_slot_entry(index);
+
+	if (slot & DUNE_SLOT_VALID) {
+		*gpa = (u64)(slot & ~DUNE_SLOT_VALID) << REGION_SHIFT;
+	} else {
+		long base = hw_slot(region_start(index));
+
+		if (base < 0)
+			return base;
+		*gpa = base;
+	}
+	/* Everybody writes the same. */
+	plat_store(&vm_state.slot_hva[*gpa >> REGION_SHIFT], region_start(index));
+	return 0;
+}
+
+static void copy_locked(struct dune_view *view, struct dune_region *region,
+			u64 index)
+{
+	members_join(&region->members, view->id);
+	plat_store_release(&view->l3[index], region->l3);
+	if (!bit_get(view->used, index / PT_ENTRIES))
+		bit_set(view->used, index / PT_ENTRIES);
+}
+
+/*
+ * REGION_MINE: this is a page fault of the operation that has the lock. It takes
+ * what it finds; members and views are read after the entry has changed, so it is
+ * seen.
+ */
+int view_fill(struct dune_view *view, struct vm_local *by, u64 index)
+{
+	struct dune_region *region = &view->root->region[index];
+	enum region_locked locked;
+	unsigned int rights;
+	u64 gpa = 0;
+	bool used;
+
+	/* May wait in the module, so without the lock. */
+	if (region_is_untouched(view->root, plat_load(&region->l3), &rights)) {
+		int err = view_slot(index, &gpa);
+
+		if (err)
+			return err;
+	}
+	locked = region_lock(region, by);
+	/* A region that was used stays so: there is a slot. */
+	region_settle_locked(view->root, index, gpa);
+	used = region_in_use(region->l3);
+	if (used && !view->l3[index])
+		copy_locked(view, region, index);
+	if (locked == REGION_LOCKED)
+		region_unlock(region);
+	return used;
+}
+
+/* The upper half of what a CR3 points to is the same for all. */
+static void pml4_init(struct dune_view *view)
+{
+	u64 gpa = plat_pa(view->l3);
+
+	for (unsigned int i = 0; i < VIEW_TABLES; i++)
+		view->pml4[i] = pt_x86.make_table(gpa + i * PAGE_SIZE);
+	for (unsigned int i = 0; i < PT_ENTRIES / 2; i++)
+		view->pml4[PT_ENTRIES / 2 + i] = vm_state.kernel_half[i];
+}
+
+static u64 *half_take(void)
+{
+	u64 *half;
+
+	vm_lock(&vm_state.views_lock);
+	half = free_halves;
+	if (half) {
+		free_halves = *(u64 **)half;
+		*half = 0;
+	}
+	vm_unlock(&vm_state.views_lock);
+	return half;
+}
+
+static void half_put(u64 *half)
+{
+	vm_lock(&vm_state.views_lock);
+	*(u64 **)half = free_halves;
+	free_halves = half;
+	vm_unlock(&vm_state.views_lock);
+}
+
+int view_reserve(struct vm_local *local)
+{
+	u64 *halves = space_get(local, 1);
+
+	if (!halves)
+		return -ENOMEM;
+	half_put(halves);
+	half_put(halves + NR_REGIONS);
+	return 0;
+}
+
+static u64 *half_get(struct vm_local *local)
+{
+	u64 *half;
+
+	while (!(half = half_take()))
+		if (view_reserve(local))
+			return NULL;
+	return half;
+}
+
+static struct dune_view *view_alloc(struct vm_local *local)
+{
+	struct dune_view *view = pool_cell(local);
+
+	if (!view)
+		return NULL;
+	view->pml4 = pool_page(local);
+	if (!view->pml4)
+		goto err_cell;
+	view->l3 = half_get(local);
+	if (!view->l3)
+		goto err_pml4;
+	return view;
+
+err_pml4:
+	pool_page_put(local, view->pml4);
+err_cell:
+	pool_cell_put(local, view);
+	return NULL;
+}
+
+static void view_free(struct vm_local *by, struct dune_view *view)
+{
+	half_put(view->l3);
+	pool_page_put(by, view->pml4);
+	pool_cell_put(by, view);
+}
+
+static int fill_word_locked(struct dune_view *view, u64 i)
+{
+	int err = 0;
+
+	for (u64 bits = plat_load(&own[i]) | plat_load(&some[i]); bits && err >= 0;
+	     bits &= bits - 1)
+		err = view_fill(view, view->owner, i * 64 + __builtin_ctzll(bits));
+	return err;
+}
+
+/* Whatever the page fault handler touches; the image may straddle regions. */
+static int fill_pinned_locked(struct dune_view *view)
+{
+	int err = 0;
+
+	for (u64 i = 0; i < NR_REGIONS / 64 && err >= 0; i++) {
+		if (i % 64 == 0 && !plat_load(&pinned_words[i / 64]))
+			i += 63;
+		else
+			err = fill_word_locked(view, i);
+	}
+	return err;
+}
+
+static void link_locked(struct dune_view *view)
+{
+	view->next = view->owner->views;
+	view->owner->views = view;
+	view->root->view[view->id] = view;
+}
+
+static void unlink_locked(struct dune_view *view)
+{
+	struct dune_view **p = &view->owner->views;
+
+	while (*p != view)
+		p = &(*p)->next;
+	*p = view->next;
+	view->root->view[view->id] = NULL;
+}
+
+struct dune_view *view_create(struct dune_root *root, struct vm_local *local)
+{
+	struct dune_view *view = view_alloc(local);
+	int err;
+
+	if (!view)
+		return NULL;
+	view->root = root;
+	view->owner = local;
+	view->id = local->id;
+	view->flush_gen = local->flush_gen - 1;
+	view->cr3 = plat_pa(view->pml4);
+	/* Made in the guest, when it is switched to. */
+	if (root->pcid && hw_has_pcid())
+		view->cr3 |= root->pcid;
+	pml4_init(view);
+	vm_lock(&vm_state.views_lock);
+	link_locked(view);
+	err = fill_pinned_locked(view);
+	vm_unlock(&vm_state.views_lock);
+	if (err >= 0)
+		return view;
+	view_destroy(view, local);
+	return NULL;
+}
+
+/* Off the members of each region that it has been a member of. */
+static void leave_regions(struct dune_view *view, struct vm_local *by)
+{
+	for (u64 i = 0; i < NR_REGIONS; i++) {
+		struct dune_region *region = &view->root->region[i];
+
+		if (i % PT_ENTRIES == 0 && !bit_get(view->used, i / PT_ENTRIES)) {
+			i += PT_ENTRIES - 1;
+			continue;
+		}
+		if (!plat_load(&view->l3[i]))
+			continue;
+		region_lock(region, by);
+		members_leave(&region->members, view->id);
+		plat_store(&view->l3[i], 0);
+		region_unlock(region);
+	}
+}
+
+void view_destroy(struct dune_view *view, struct vm_local *by)
+{
+	vm_lock(&vm_state.views_lock);
+	leave_regions(view, by);
+	unlink_locked(view);
+	vm_unlock(&vm_state.views_lock);
+	view_free(by, view);
+}
+
+static int fill_views_locked(struct vm_local *by, u64 index)
+{
+	u32 ids = plat_load(&vm_state.nr_words) * 64;
+
+	for (struct dune_root *root = vm_state.roots; root; root = root->next)
+		for (u32 id = 0; id < ids; id++) {
+			int err = root->view[id] ?
+				view_fill(root->view[id], by, index) : 0;
+
+			if (err < 0)
+				return err;
+		}
+	return 0;
+}
+
+/* A view that is made meanwhile finds the bit, or is found. */
+int view_pin(struct vm_local *by, u64 index, enum pin pin)
+{
+	int err;
+
+	bit_set(pin == PIN_OWN ? own : some, index);
+	bit_set(pinned_words, index / 64);
+	vm_lock(&vm_state.views_lock);
+	err = fill_views_locked(by, index);
+	vm_unlock(&vm_state.views_lock);
+	return err;
+}
+
+void view_forget(void)
+{
+	free_halves = NULL;
+	__builtin_memset(own, 0, sizeof(own));
+	__builtin_memset(some, 0, sizeof(some));
+	__builtin_memset(pinned_words, 0, sizeof(pinned_words));
+}
