@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* In and out of ring 3: system calls, traps, what it cannot do. */
-#include "guestpt.h"
 #include "ring3.h"
 
 #include <sys/mman.h>

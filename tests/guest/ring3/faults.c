@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* Page faults of ring 3, the program's handlers for its traps, and nesting. */
-#include "guestpt.h"
+#include "gib.h"
 #include "ring3.h"
 
 #include <sys/mman.h>
@@ -95,14 +95,13 @@ void part_refused(void)
 /* The guest's page table keeps ring 3 out where it does not keep ring 0 out. */
 void part_guest_rights(void)
 {
-	char *p = guestpt_regions(1);
+	char *p = gib_map(1);
 
-	guestpt_init();
 	mode_enter();
 	own_set();
 	p[0] = 1;
 	fresh(p + 4096, "before");
-	guestpt_change(p, GUESTPT_U, 0);
+	gib_protect(p, DUNE_R | DUNE_W | DUNE_X);
 	check_fault(code_load, p, DUNE_PF_USER | DUNE_PF_PRESENT, "supervisor's");
 	check_fault(code_store, p, DUNE_PF_USER | DUNE_PF_PRESENT | DUNE_PF_WRITE,
 		    "supervisor's");
@@ -116,10 +115,10 @@ void part_guest_rights(void)
 		for (int k = 0; k < 4096; k++)
 			CHECK(p[k] == 0x11);
 	}
-	guestpt_change(p, GUESTPT_W, GUESTPT_U);
+	gib_protect(p, DUNE_R | DUNE_X | DUNE_U);
 	check_fault(code_store, p, DUNE_PF_USER | DUNE_PF_PRESENT | DUNE_PF_WRITE,
 		    "read-only");
-	guestpt_change(p, 0, GUESTPT_W);
+	gib_protect(p, DUNE_R | DUNE_W | DUNE_X | DUNE_U);
 	fresh(p, "after");
 	mode_exit();
 	munmap(p, 1ul << 30);

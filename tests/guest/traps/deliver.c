@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* Handlers that want the signal, and traps of handlers that nobody handles. */
-#include "guestpt.h"
+#include "gib.h"
 #include "traps.h"
 
 #include <setjmp.h>
@@ -138,7 +138,7 @@ static void guests_own(bool registered)
 		CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, deliver, NULL, 0), 0);
 	mode_enter();
 	own.memory[8] = 1;
-	guestpt_change(own.memory, GUESTPT_W, 0);
+	gib_protect(own.memory, DUNE_R | DUNE_X | DUNE_U);
 	CHECK_EQ(write_own(2), 3);
 	CHECK(!dune_inside());
 	CHECK_EQ(own.memory[8], 3);
@@ -153,7 +153,7 @@ static void guests_own(bool registered)
 	CHECK(sigismember(&own.mask, SIGSEGV) == 0);
 	/* And in Dune mode again. */
 	mode_enter();
-	guestpt_change(own.memory, 0, GUESTPT_W);
+	gib_protect(own.memory, DUNE_R | DUNE_W | DUNE_X | DUNE_U);
 	own.memory[8] = 4;
 	mode_exit();
 	dune_trap_unregister(DUNE_VECTOR_PF);
@@ -172,10 +172,9 @@ static void do_deadly(void *how)
 		sigprocmask(SIG_BLOCK, &set, NULL);
 	if (how == (void *)2)
 		signal(SIGSEGV, SIG_IGN);
-	guestpt_init();
 	mode_enter();
 	own.memory[8] = 1;
-	guestpt_change(own.memory, GUESTPT_W, 0);
+	gib_protect(own.memory, DUNE_R | DUNE_X | DUNE_U);
 	write_own(2);
 	_exit(9);
 }
@@ -183,8 +182,7 @@ static void do_deadly(void *how)
 /* SIGSEGV though the program's own memory map would allow the access. */
 void part_guests_own(void)
 {
-	guestpt_init();
-	own.memory = guestpt_regions(1);
+	own.memory = gib_map(1);
 	guests_own(false);
 	guests_own(true);
 	for (uintptr_t how = 0; how < 3; how++) {
