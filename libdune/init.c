@@ -192,6 +192,8 @@ static int paging_setup(struct dune_vm *vm, uint64_t syscall_entry)
 		err = vm_pin_range(NULL, (uint64_t)__ehdr_start, (uint64_t)_end);
 	if (!err)
 		err = vm_pin_range(NULL, table, table + DUNE_SLOT_TABLE_SIZE);
+	if (!err)
+		err = paging_ready();
 	if (err)
 		return err;
 	idt = paging_page();

@@ -65,6 +65,11 @@ int vm_pin_range(struct vm_local *by, u64 start, u64 end)
 	return err;
 }
 
+int paging_ready(void)
+{
+	return view_prepare(vm_state.base);
+}
+
 static int slots_init(u32 nr_slots)
 {
 	u64 size = (nr_slots * sizeof(u64) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);

@@ -27,6 +27,8 @@ void *paging_page(void);
  * thread; NULL before the first vCPU. 0 or a negative errno.
  */
 int vm_pin_range(struct vm_local *by, u64 start, u64 end);
+/* The last of dune_init(). 0 or a negative errno */
+int paging_ready(void);
 void paging_undo(void);
 /* In a forked child: the parent's, if it had any. */
 void paging_forget(void);

@@ -300,6 +300,38 @@ int view_pin(struct vm_local *by, u64 index, enum pin pin)
 	return err;
 }
 
+/* Of what is pinned: the region's entry, and where the view has its copy. */
+static int prepare_region(struct dune_root *root, u64 *half, u64 index)
+{
+	struct dune_region *region = &root->region[index];
+	u64 gpa;
+	int err = view_slot(index, &gpa);
+
+	if (err)
+		return err;
+	region_lock(region, vm_local_here());
+	region_settle_locked(root, index, gpa);
+	region_unlock(region);
+	plat_store(&half[index], 0);
+	return 0;
+}
+
+int view_prepare(struct dune_root *root)
+{
+	u64 *half = half_get(vm_local_here());
+	int err = half ? 0 : -ENOMEM;
+
+	for (u64 i = 0; i < NR_REGIONS && !err; i++) {
+		if (i % 4096 == 0 && !plat_load(&pinned_words[i / 4096]))
+			i += 4095;
+		else if (view_is_pinned(i, PIN_SOME))
+			err = prepare_region(root, half, i);
+	}
+	if (half)
+		half_put(half);
+	return err;
+}
+
 void view_forget(void)
 {
 	free_halves = NULL;

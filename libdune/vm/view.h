@@ -40,6 +40,11 @@ int view_slot(u64 index, u64 *gpa);
 /* All views have this region from now on. 0 or -errno */
 int view_pin(struct vm_local *by, u64 index, enum pin pin);
 bool view_is_pinned(u64 index, enum pin pin);
+/*
+ * Before the first view: it finds all memory that pins need to be there, so the
+ * page faults are dune_init()'s. 0 or -errno
+ */
+int view_prepare(struct dune_root *root);
 void view_forget(void);
 
 #pragma GCC visibility pop

@@ -15,6 +15,17 @@
 
 #define MAX_INIT 2000000
 #define MAX_ENTER 200000
+#define TRIES 3		/* the cheapest one counts: in others there is an interrupt */
+
+/* Shared with the children. */
+static struct costs {
+	uint64_t init, enter, enter_second, again;
+} *costs;
+
+static struct {
+	size_t gib;
+	struct costs *costs;
+} job;
 
 static uint64_t instructions(void)
 {
@@ -33,25 +44,24 @@ static void *second_thread(void *arg)
 	CHECK_EQ(dune_enter(), 0);
 	t2 = instructions();
 	dune_exit();
-	printf("    second thread: dune_enter %llu, exit and enter again %llu\n",
-	       (unsigned long long)(t1 - t0), (unsigned long long)(t2 - t1));
-	CHECK_IN(t1 - t0, 1, MAX_ENTER);
+	job.costs->enter_second = t1 - t0;
+	job.costs->again = t2 - t1;
 	return NULL;
 }
 
 /* In a child, so that each size starts from nothing. */
 static void measure(void *arg)
 {
-	size_t gib = *(size_t *)arg;
 	uint64_t t0, t1, t2;
 	pthread_t thread;
 	char *p;
 
+	(void)arg;
 	pin_to(0);
-	p = mmap(NULL, gib << 30, PROT_READ | PROT_WRITE,
+	p = mmap(NULL, job.gib << 30, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	REQUIRE(p != MAP_FAILED);
-	for (size_t i = 0; i < gib; i++)
+	for (size_t i = 0; i < job.gib; i++)
 		p[i << 30] = 1;
 	t0 = instructions();
 	CHECK_EQ(dune_init(), 0);
@@ -59,12 +69,38 @@ static void measure(void *arg)
 	CHECK_EQ(dune_enter(), 0);
 	t2 = instructions();
 	CHECK_EQ(dune_exit(), 0);
-	printf("    %zu GiB mapped: dune_init %llu, dune_enter %llu instructions\n",
-	       gib, (unsigned long long)(t1 - t0), (unsigned long long)(t2 - t1));
-	CHECK_IN(t1 - t0, 1, MAX_INIT);
-	CHECK_IN(t2 - t1, 1, MAX_ENTER);
+	job.costs->init = t1 - t0;
+	job.costs->enter = t2 - t1;
 	REQUIRE(pthread_create(&thread, NULL, second_thread, NULL) == 0);
 	pthread_join(thread, NULL);
+}
+
+static void keep_least(uint64_t *least, uint64_t cost)
+{
+	if (cost < *least)
+		*least = cost;
+}
+
+static void check(size_t gib)
+{
+	struct costs least = { ~0ull, ~0ull, ~0ull, ~0ull };
+
+	job.gib = gib;
+	for (int i = 0; i < TRIES; i++) {
+		job.costs = &costs[i];
+		CHECK_EQ(run_child(60, measure, NULL), 0);
+		keep_least(&least.init, costs[i].init);
+		keep_least(&least.enter, costs[i].enter);
+		keep_least(&least.enter_second, costs[i].enter_second);
+		keep_least(&least.again, costs[i].again);
+	}
+	printf("    %zu GiB mapped: dune_init %llu, dune_enter %llu instructions\n", gib,
+	       (unsigned long long)least.init, (unsigned long long)least.enter);
+	printf("    second thread: dune_enter %llu, exit and enter again %llu\n",
+	       (unsigned long long)least.enter_second, (unsigned long long)least.again);
+	CHECK_IN(least.init, 1, MAX_INIT);
+	CHECK_IN(least.enter, 1, MAX_ENTER);
+	CHECK_IN(least.enter_second, 1, MAX_ENTER);
 }
 
 int main(int argc, char **argv)
@@ -77,7 +113,10 @@ int main(int argc, char **argv)
 	if (!emucount_available())
 		SKIP("this machine does not count instructions");
 	opt.native = true;	/* children call dune_init() themselves */
+	costs = mmap(NULL, TRIES * sizeof(*costs), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(costs != MAP_FAILED);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		CHECK_EQ(run_child(60, measure, (void *)&sizes[i]), 0);
+		check(sizes[i]);
 	return test_end();
 }
