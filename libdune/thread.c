@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "internal.h"
 #include "rawsys.h"
 #include "vm/setup.h"
+#include "vm/share.h"
 
 /*
  * The calling thread's area, valid if its generation is the vm's: a forked
@@ -129,6 +131,75 @@ static void self_set(struct dune_thread *t)
 	self_generation = dune_vm.generation;
 }
 
+#define STACK_MAX	(1ul << 30)
+
+/* Exceptions are delivered there, or handled with it: in every root, the same. */
+static int keep(struct dune_thread *t, uint64_t start, uint64_t end)
+{
+	int err = vm_pin_range(&t->vm, start, end);
+
+	return err ? err : vm_share_thread(&t->vm, start, end);
+}
+
+/* libc reads /proc/self/maps for the first thread's: half a million instructions. */
+static bool first_stack(uint64_t *start, uint64_t *end)
+{
+	extern void *__libc_stack_end;
+	uint64_t here = (uint64_t)__builtin_frame_address(0);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) || gettid() != getpid())
+		return false;
+	*end = (uint64_t)__libc_stack_end;
+	*start = *end - (limit.rlim_cur < STACK_MAX ? limit.rlim_cur : STACK_MAX);
+	return here >= *start && here < *end;
+}
+
+static int some_stack(uint64_t *start, uint64_t *end)
+{
+	pthread_attr_t attr;
+	void *stack;
+	size_t size;
+	int err = -pthread_getattr_np(pthread_self(), &attr);
+
+	if (err)
+		return err;
+	pthread_attr_getstack(&attr, &stack, &size);
+	pthread_attr_destroy(&attr);
+	*end = (uint64_t)stack + size;
+	*start = *end - (size < STACK_MAX ? size : STACK_MAX);
+	return 0;
+}
+
+/* The stack, and the TLS of a thread that does not have it there. */
+static int stack_keep(struct dune_thread *t)
+{
+	uint64_t tls = (uint64_t)__builtin_thread_pointer(), start, end;
+	int err = 0;
+
+	if (!first_stack(&start, &end))
+		err = some_stack(&start, &end);
+	if (!err)
+		err = vm_share_thread(&t->vm, start, end);
+	if (!err)
+		err = vm_share_thread(&t->vm, tls - dune_vm.tls_size, tls + PAGE_SIZE);
+	return err;
+}
+
+static int memory_keep(struct dune_thread *t)
+{
+	uint64_t reader = vcpu_reader();
+	int err = keep(t, (uint64_t)t, (uint64_t)t + THREAD_SIZE);
+
+	if (!err)
+		err = keep(t, (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE);
+	if (!err)
+		err = keep(t, reader, reader + 1);
+	if (!err)
+		err = stack_keep(t);
+	return err;
+}
+
 /* Guest paging finds the thread from here on. */
 static int paging_begin(struct dune_thread *t)
 {
@@ -137,8 +208,7 @@ static int paging_begin(struct dune_thread *t)
 	self_set(t);
 	err = vcpu_begin(&t->vm, t->page);
 	if (!err) {
-		/* Exceptions are delivered there, in every root. */
-		err = vm_pin_range(&t->vm, (uint64_t)t, (uint64_t)t + THREAD_SIZE);
+		err = memory_keep(t);
 		if (err)
 			vcpu_end(&t->vm);
 	}

@@ -12,8 +12,10 @@ void batch_flush(struct vm_op *op)
 	struct vm_batch *batch = &op->local->batch;
 	struct dune_root *root = op->root;
 
-	if (!batch->nr)
+	if (!batch->nr) {
+		copies_release(op->local);
 		return;
+	}
 	for (u32 i = 0; i < batch->nr; i++) {
 		op->root = batch->range[i].root;
 		flush_range(op, batch->range[i].start, batch->range[i].end);
@@ -25,6 +27,7 @@ void batch_flush(struct vm_op *op)
 	batch->nr = 0;
 	gather_flushed(&batch->gather);
 	gather_release(&batch->gather);
+	copies_release(op->local);
 }
 
 static void move_tables(struct gather *to, struct gather *from)

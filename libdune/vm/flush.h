@@ -6,6 +6,7 @@
 #ifndef DUNE_VM_FLUSH_H
 #define DUNE_VM_FLUSH_H
 
+#include "copy.h"
 #include "op.h"
 
 /* More pages than that: the whole tag. */
@@ -100,6 +101,7 @@ op_finish(struct vm_op *op, const struct dune_region *region,
 	}
 	inval_end(&op->root->inval, start, end);
 	gather_release(&op->gather);
+	copies_release(op->local);
 }
 
 /*

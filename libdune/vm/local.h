@@ -33,6 +33,13 @@ struct vm_batch {
 	struct vm_range range[BATCH_RANGES];
 };
 
+/* share.c: memory of the thread that no clone copies. */
+#define THREAD_SPANS	5u
+
+struct vm_span {
+	u64 start, end;
+};
+
 /* region.c: who has a region's lock */
 #define OWNER_NONE	0u
 #define OWNER_PLAIN	0xffffffffu	/* a thread without a vCPU */
@@ -51,6 +58,9 @@ struct vm_local {
 	struct pt_cache cache;
 	struct vm_batch batch;
 	struct dune_kick kick, wait;	/* flush.c: clear between uses */
+	struct vm_copy *dropped;	/* copy.c: to be freed after the next flush */
+	struct vm_span span[THREAD_SPANS];	/* cow_lock, all */
+	u32 nr_spans;
 	/* pool.c */
 	u32 nr_pages, nr_cells;
 	void *page_of[POOL_MAGAZINE];

@@ -26,7 +26,7 @@ static void work_protect(struct vm_op *op, void *arg, struct pt_table *pd, u64 s
 
 static int work_protect_whole(struct vm_op *op, void *arg, u64 index)
 {
-	return region_protect(op, index, *(unsigned int *)arg);
+	return region_change(op, index, PT_COW, *(unsigned int *)arg);
 }
 
 static const struct vm_work protecting = {
@@ -52,7 +52,7 @@ static int protect_everything(struct vm_op *op, unsigned int prot)
 	for (u64 i = root_next_touched(op->root, 0); i < NR_REGIONS;
 	     i = root_next_touched(op->root, i + 1)) {
 		if (view_is_pinned(i, PIN_OWN) ||
-		    region_protect(op, i, prot) != -EAGAIN)
+		    region_change(op, i, PT_COW, prot) != -EAGAIN)
 			continue;
 		struct pt_table *pd = region_make_pd(op, i, &err);
 

@@ -52,6 +52,11 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	return 0;
 }
 
+u64 vcpu_reader(void)
+{
+	return (u64)URCU_TLS(urcu_bp_reader);
+}
+
 static void unmap_page(plat_rcu_t *rcu)
 {
 	struct vcpu_end *end = plat_container_of(rcu, struct vcpu_end, rcu);
