@@ -133,16 +133,8 @@ static void self_set(struct dune_thread *t)
 
 #define STACK_MAX	(1ul << 30)
 
-/* Exceptions are delivered there, or handled with it: in every root, the same. */
-static int keep(struct dune_thread *t, uint64_t start, uint64_t end)
-{
-	int err = vm_pin_range(&t->vm, start, end);
-
-	return err ? err : vm_share_thread(&t->vm, start, end);
-}
-
 /* libc reads /proc/self/maps for the first thread's: half a million instructions. */
-static bool first_stack(uint64_t *start, uint64_t *end)
+static bool first_stack(u64 *start, u64 *end)
 {
 	extern void *__libc_stack_end;
 	uint64_t here = (uint64_t)__builtin_frame_address(0);
@@ -155,7 +147,7 @@ static bool first_stack(uint64_t *start, uint64_t *end)
 	return here >= *start && here < *end;
 }
 
-static int some_stack(uint64_t *start, uint64_t *end)
+static int some_stack(u64 *start, u64 *end)
 {
 	pthread_attr_t attr;
 	void *stack;
@@ -171,33 +163,29 @@ static int some_stack(uint64_t *start, uint64_t *end)
 	return 0;
 }
 
-/* The stack, and the TLS of a thread that does not have it there. */
-static int stack_keep(struct dune_thread *t)
+static int stack_span(struct vm_span *span)
 {
-	uint64_t tls = (uint64_t)__builtin_thread_pointer(), start, end;
-	int err = 0;
-
-	if (!first_stack(&start, &end))
-		err = some_stack(&start, &end);
-	if (!err)
-		err = vm_share_thread(&t->vm, start, end);
-	if (!err)
-		err = vm_share_thread(&t->vm, tls - dune_vm.tls_size, tls + PAGE_SIZE);
-	return err;
+	return first_stack(&span->start, &span->end) ? 0 :
+	       some_stack(&span->start, &span->end);
 }
 
+/* In every root, the same. The TLS may be in the stack's mapping. */
 static int memory_keep(struct dune_thread *t)
 {
-	uint64_t reader = vcpu_reader();
-	int err = keep(t, (uint64_t)t, (uint64_t)t + THREAD_SIZE);
+	uint64_t tls = (uint64_t)__builtin_thread_pointer(), reader = vcpu_reader();
+	struct vm_span spans[THREAD_SPANS] = {
+		/* Exceptions are delivered there, or handled with it. */
+		{ (uint64_t)t, (uint64_t)t + THREAD_SIZE },
+		{ (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE },
+		{ reader, reader + 1 },
+		/* Running code needs these. */
+		{ tls - dune_vm.tls_size, tls + PAGE_SIZE },
+	};
+	int err = stack_span(&spans[4]);
 
-	if (!err)
-		err = keep(t, (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE);
-	if (!err)
-		err = keep(t, reader, reader + 1);
-	if (!err)
-		err = stack_keep(t);
-	return err;
+	for (unsigned int i = 0; i < 3 && !err; i++)
+		err = vm_pin_range(&t->vm, spans[i].start, spans[i].end);
+	return err ? err : vm_share_thread(&t->vm, spans);
 }
 
 /* Guest paging finds the thread from here on. */

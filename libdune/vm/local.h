@@ -59,8 +59,7 @@ struct vm_local {
 	struct vm_batch batch;
 	struct dune_kick kick, wait;	/* flush.c: clear between uses */
 	struct vm_copy *dropped;	/* copy.c: to be freed after the next flush */
-	struct vm_span span[THREAD_SPANS];	/* cow_lock, all */
-	u32 nr_spans;
+	struct vm_span span[THREAD_SPANS];	/* cow_lock, all; end 0: none */
 	/* pool.c */
 	u32 nr_pages, nr_cells;
 	void *page_of[POOL_MAGAZINE];

@@ -58,20 +58,18 @@ static int share_in_roots(struct vm_op *op, const struct vm_span *span)
 	return err;
 }
 
-int vm_share_thread(struct vm_local *by, u64 start, u64 end)
+int vm_share_thread(struct vm_local *by, const struct vm_span *span)
 {
-	const struct vm_span span = pages_of(start, end);
 	struct vm_op op;
-	int err;
+	int err = vm_op_begin(&op, NULL);
 
-	if (start >= end || end > USER_END || by->nr_spans == THREAD_SPANS)
-		return -EINVAL;
-	err = vm_op_begin(&op, NULL);
 	if (err)
 		return err;
 	cow_lock_all(op.local);
-	by->span[by->nr_spans++] = span;
-	err = share_in_roots(&op, &span);
+	for (u32 i = 0; i < THREAD_SPANS && !err; i++) {
+		by->span[i] = pages_of(span[i].start, span[i].end);
+		err = share_in_roots(&op, &by->span[i]);
+	}
 	cow_unlock_all();
 	vm_op_end(&op);
 	return err;
@@ -96,8 +94,9 @@ static u32 add_threads(struct vm_span *list, u32 nr)
 	for (u32 id = 0; id < ids; id++) {
 		const struct dune_view *view = vm_state.base->view[id];
 
-		for (u32 i = 0; view && i < view->owner->nr_spans; i++)
-			nr = add(list, nr, &view->owner->span[i]);
+		for (u32 i = 0; view && i < THREAD_SPANS; i++)
+			if (view->owner->span[i].end)
+				nr = add(list, nr, &view->owner->span[i]);
 	}
 	vm_unlock(&vm_state.views_lock);
 	return nr;

@@ -16,10 +16,10 @@ int vm_share_own(u64 start, u64 end);
 
 /*
  * The thread is about to be in Dune mode: its memory is shared in clones that are
- * made from now on, and in roots that there are. Until vcpu_end(). At most
- * THREAD_SPANS for a thread. 0 or -errno
+ * made from now on, and in roots that there are. Until vcpu_end(). THREAD_SPANS
+ * of them. 0 or -errno
  */
-int vm_share_thread(struct vm_local *by, u64 start, u64 end);
+int vm_share_thread(struct vm_local *by, const struct vm_span *span);
 
 /*
  * All of it, in order, without overlaps, into list; returns how many. Under all

@@ -218,6 +218,28 @@ static void memory_comes_back(void)
 	CHECK_EQ(pool_made(), before);
 }
 
+/* Until it is flushed somebody may still use it. */
+static void a_copy_outlives_its_translations(void)
+{
+	struct dune_root *clone;
+
+	memory_init();
+	clone = clone_of(NULL);
+	use(clone);
+	CHECK(guest_write(page_at(9), 99));
+	CHECK_EQ(dune_vm_batch_begin(), 0);
+	CHECK_EQ(dune_vm_unmap(clone, (void *)page_at(9), PAGE), 0);
+	CHECK_EQ(guest_read(page_at(9)), 99);
+	/* A page that is copied meanwhile is flushed at once, and frees nothing. */
+	CHECK(guest_write(page_at(10), 100));
+	CHECK(guest_write(page_at(11), 101));
+	CHECK_EQ(dune_vm_batch_end(), 0);
+	CHECK_EQ(guest_read(page_at(9)), ~0ull);
+	CHECK_EQ(guest_read(page_at(10)), 100);
+	use(NULL);
+	CHECK_EQ(dune_root_free(clone), 0);
+}
+
 static void memory_that_linux_does_not_give(void)
 {
 	struct dune_root *clone;
@@ -450,6 +472,7 @@ int main(void)
 	CASE(rights_are_kept);
 	CASE(shared_memory_is_shared);
 	CASE(memory_comes_back);
+	CASE(a_copy_outlives_its_translations);
 	CASE(memory_that_linux_does_not_give);
 	CASE(no_memory_changes_nothing);
 	CASE(all_have_what_they_wrote);
