@@ -24,20 +24,26 @@ struct vm_copy *copy_make(struct vm_local *local, const void *mem, int *err)
 {
 	struct vm_copy *copy = pool_cell(local);
 
-	*err = -ENOMEM;
 	if (!copy)
-		return NULL;
+		goto err_memory;
 	copy->page = pool_page(local);
 	if (!copy->page)
 		goto err_cell;
+	if (!read_page(copy->page, mem))
+		goto err_page;
 	copy->refs = 1;
 	plat_page_set_owner(copy->page, copy);
-	if (read_page(copy->page, mem))
-		return copy;
-	*err = -EFAULT;
+	return copy;
+
+err_page:
 	pool_page_put(local, copy->page);
+	pool_cell_put(local, copy);
+	*err = -EFAULT;
+	return NULL;
 err_cell:
 	pool_cell_put(local, copy);
+err_memory:
+	*err = -ENOMEM;
 	return NULL;
 }
 

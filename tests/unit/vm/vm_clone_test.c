@@ -233,6 +233,7 @@ static void a_copy_outlives_its_translations(void)
 	/* A page that is copied meanwhile is flushed at once, and frees nothing. */
 	CHECK(guest_write(page_at(10), 100));
 	CHECK(guest_write(page_at(11), 101));
+	CHECK_EQ(guest_read(page_at(9)), 99);
 	CHECK_EQ(dune_vm_batch_end(), 0);
 	CHECK_EQ(guest_read(page_at(9)), ~0ull);
 	CHECK_EQ(guest_read(page_at(10)), 100);
