@@ -127,11 +127,8 @@ static int cow_original(struct clone *c)
 
 	inval_begin(&root->inval, 0, USER_END);
 	err = cow_shared_regions(c);
-	if (!err) {
-		plat_store(&root->base_rights, plat_load(&root->base_rights) | PT_COW);
-		/* [VM-4] base_rights before touched, as in protect_everything(). */
-		plat_full_mb();
-	}
+	if (!err)
+		base_rights_change(&root->base_rights, PT_RIGHTS, PT_COW);
 	for (u64 i = root_next_touched(root, 0); i < NR_REGIONS && !err;
 	     i = root_next_touched(root, i + 1))
 		if (!has_spans(c, i))

@@ -40,14 +40,11 @@ static const struct vm_work protecting = {
  */
 static int protect_everything(struct vm_op *op, unsigned int prot)
 {
-	u32 cow = plat_load(&op->root->base_rights) & PT_COW;
 	int err = vm_tables_ready(op);
 
 	if (err)
 		return err;
-	plat_store(&op->root->base_rights, prot | cow);
-	/* [VM-4] base_rights before touched; pairs with [VM-3] in touch(). Shape: SB. */
-	plat_full_mb();
+	base_rights_change(&op->root->base_rights, PT_COW, prot);
 	inval_begin(&op->root->inval, 0, USER_END);
 	for (u64 i = root_next_touched(op->root, 0); i < NR_REGIONS;
 	     i = root_next_touched(op->root, i + 1)) {

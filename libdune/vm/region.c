@@ -18,13 +18,7 @@ static void touch(struct dune_root *root, u64 index)
 {
 	if (root->touched[index / 64] & 1ull << index % 64)
 		return;
-	plat_or64(&root->touched[index / 64], 1ull << index % 64);
-	/*
-	 * [VM-3] touched before base_rights; pairs with [VM-4] in
-	 * protect_everything(): else the region takes the old rights and is
-	 * passed by. Shape: SB.
-	 */
-	plat_full_mb();
+	touched_set(&root->touched[index / 64], 1ull << index % 64);
 }
 
 void region_settle_locked(struct dune_root *root, u64 index, u64 gpa)

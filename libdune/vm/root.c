@@ -128,18 +128,12 @@ static void load(struct vm_local *local, struct dune_view *view)
 {
 	struct vm_vcpu *vcpu = &vm_vcpus[local->id];
 
-	/*
-	 * Until CR3 has changed either root's translations may be in use.
-	 * [VM-1] active before the look at requests; pairs with [VM-2] in
-	 * uses(): else a flush of the new root, which was passed by because
-	 * this vCPU used another one, is missed. Shape: SB.
-	 */
-	__atomic_store_n(&vcpu->active, ROOT_ANY, __ATOMIC_RELAXED);
-	plat_full_mb();
+	/* Until CR3 has changed either root's translations may be in use. */
+	active_leave(&vcpu->active);
 	hw_set_cr3(cr3_of(local, view));
 	local->view = view;
 	vm_quick_update(local);
-	__atomic_store_n(&vcpu->active, view->root, __ATOMIC_RELEASE);
+	plat_store_release(&vcpu->active, (u64)view->root);
 }
 
 /* The code and the stack of this very call, as far as libdune can know. */
@@ -188,10 +182,9 @@ static bool is_active(const struct dune_root *root)
 	u32 ids = plat_load(&vm_state.nr_words) * 64;
 
 	for (u32 id = 0; id < ids; id++) {
-		const struct dune_root *active =
-			__atomic_load_n(&vm_vcpus[id].active, __ATOMIC_ACQUIRE);
+		u64 active = plat_load_acquire(&vm_vcpus[id].active);
 
-		if (active == root || (active == ROOT_ANY && root->view[id]))
+		if (active == (u64)root || (active == ACTIVE_ANY && root->view[id]))
 			return true;
 	}
 	return false;

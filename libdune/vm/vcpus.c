@@ -47,7 +47,7 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	local->view = view;
 	vm_quick_update(local);
 	local->page = page;
-	__atomic_store_n(&vm_vcpus[id].active, vm_state.base, __ATOMIC_RELAXED);
+	plat_store(&vm_vcpus[id].active, (u64)vm_state.base);
 	__atomic_store_n(&vm_vcpus[id].page, page, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -78,7 +78,7 @@ void vcpu_end(struct vm_local *local)
 	local->view = NULL;
 	local->quick = NULL;
 	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);
-	__atomic_store_n(&vm_vcpus[local->id].active, NULL, __ATOMIC_RELAXED);
+	plat_store(&vm_vcpus[local->id].active, 0);
 	local->page = NULL;
 	local->end = NULL;
 	plat_call_rcu(&end->rcu, unmap_page);

@@ -29,6 +29,7 @@
 #include "members.h"
 #include "pt_range.h"
 
+#include "fences.h"
 #include "local.h"
 
 #define REGION_SHIFT	DUNE_SLOT_SHIFT
@@ -89,10 +90,8 @@ struct dune_view {
 /* What any thread may look at of a vCPU, by its id. */
 struct vm_vcpu {
 	struct dune_vcpu_page *page;	/* NULL: none; RCU */
-	struct dune_root *active;	/* ROOT_ANY: it is changing */
+	u64 active;			/* its root's address; ACTIVE_ANY: it is changing */
 } __attribute__((aligned(64)));
-
-#define ROOT_ANY	((struct dune_root *)1)
 
 #define COW_LOCKS	64u
 
