@@ -48,14 +48,9 @@ int flush_serve_polling(struct vm_local *local)
 /* Does a vCPU that runs use this root now, or may soon without a look? */
 static bool uses(const struct vm_vcpu *vcpu, const struct dune_root *root)
 {
-	/*
-	 * [VM-2] After the request (vreq_post() is a full fence); pairs with
-	 * [VM-1] in dune_root_switch(): else a vCPU is passed by that makes the
-	 * root active without a look at its requests. Shape: SB.
-	 */
-	const struct dune_root *active = __atomic_load_n(&vcpu->active, __ATOMIC_RELAXED);
+	u64 active = active_after_post(&vcpu->active);
 
-	return active == root || active == ROOT_ANY;
+	return active == (u64)root || active == ACTIVE_ANY;
 }
 
 /* Returns 1 when it is to be kicked. */
@@ -93,7 +88,8 @@ static void kick(struct vm_op *op)
 		hw_kick(&op->local->kick);
 	else if (!hw_interrupt_all())
 		wait_for_runs(op);
-	__builtin_memset(&op->local->kick, 0, sizeof(op->local->kick));
+	for (u32 i = 0; i < plat_load(&vm_state.nr_words); i++)
+		op->local->kick.ids[i] = 0;
 }
 
 /* It polls, and does not poll. */

@@ -9,8 +9,9 @@
  */
 #include "op.h"
 
-/* Of threads that have ended. */
+/* Of threads that have ended, and about how many: some are on their way. */
 static plat_rcu_t *orphans;
+static u32 nr_orphans;
 
 void plat_call_rcu(plat_rcu_t *rcu, void (*fn)(plat_rcu_t *rcu))
 {
@@ -88,6 +89,7 @@ void rcu_reclaim(struct vm_local *local)
 	local->reclaiming = true;
 	local->retired = NULL;
 	local->nr_retired = 0;
+	plat_store(&nr_orphans, 0);
 	others = __atomic_exchange_n(&orphans, NULL, __ATOMIC_ACQUIRE);
 	hw_call(synchronize, NULL);
 	if (hw_in_guest())
@@ -99,14 +101,17 @@ void rcu_reclaim(struct vm_local *local)
 		hw_irq_restore(irq);
 }
 
-/* The thread ends: somebody else waits. */
+/* The thread ends: somebody else waits, or the next one that ends. */
 void rcu_end(struct vm_local *local)
 {
-	plat_rcu_t *last = local->retired;
-	plat_rcu_t *first = last;
+	plat_rcu_t *first, *last;
 
+	if (local->nr_retired + plat_load(&nr_orphans) >= RETIRED_MAX)
+		rcu_reclaim(local);
+	first = last = local->retired;
 	if (!last)
 		return;
+	__atomic_fetch_add(&nr_orphans, local->nr_retired, __ATOMIC_RELAXED);
 	while (last->next)
 		last = last->next;
 	local->retired = NULL;
@@ -121,6 +126,7 @@ void rcu_end(struct vm_local *local)
 void rcu_forget(void)
 {
 	orphans = NULL;
+	nr_orphans = 0;
 	liburcu_lock = 0;
 	urcu_bp_before_fork();
 	urcu_bp_after_fork_child();

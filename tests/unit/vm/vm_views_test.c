@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "helper.h"
 #include "hw.h"
 #include "op.h"
 #include "soft.h"
@@ -16,61 +17,6 @@
 #define GIB	(1ull << 30)
 #define BASE	0x100000000000ull
 #define ALL	(DUNE_R | DUNE_W | DUNE_X | DUNE_U)
-
-/* A thread that does what it is told, step by step. */
-struct helper {
-	pthread_t thread;
-	void (*step)(void);
-	volatile int todo, done;
-	bool in_guest;		/* between steps: a loop that can be kicked */
-	volatile int stop;
-};
-
-static void *help(void *arg)
-{
-	struct helper *h = arg;
-
-	soft_begin();
-	if (h->in_guest)
-		soft_enter();
-	while (!h->stop) {
-		soft_exit();
-		if (h->todo != h->done) {
-			h->step();
-			__atomic_store_n(&h->done, h->todo, __ATOMIC_RELEASE);
-		}
-		sched_yield();
-	}
-	if (h->in_guest)
-		soft_leave();
-	soft_end();
-	return NULL;
-}
-
-static void helper_start(struct helper *h, bool in_guest)
-{
-	*h = (struct helper){ .in_guest = in_guest };
-	pthread_create(&h->thread, NULL, help, h);
-}
-
-static void tell(struct helper *h, void (*step)(void))
-{
-	h->step = step;
-	__atomic_store_n(&h->todo, h->todo + 1, __ATOMIC_RELEASE);
-}
-
-static void helper_does(struct helper *h, void (*step)(void))
-{
-	tell(h, step);
-	while (__atomic_load_n(&h->done, __ATOMIC_ACQUIRE) != h->todo)
-		sched_yield();
-}
-
-static void helper_end(struct helper *h)
-{
-	h->stop = 1;
-	pthread_join(h->thread, NULL);
-}
 
 static struct dune_region *region_of(uint64_t addr)
 {
