@@ -7,7 +7,7 @@
 
 int main(int argc, char **argv)
 {
-	test_start(argc, argv, (struct test_opts){ .rounds = 20000, .threads = 4, .seconds = 4 });
+	test_start(argc, argv, (struct test_opts){ .rounds = 20000, .threads = 4, .seconds = 1 });
 	if (opt.native)
 		SKIP("Linux has no interrupts between threads");
 	test_part("arguments", part_arguments);

@@ -73,11 +73,12 @@ static uint8_t junk[AREA_SIZE] __attribute__((aligned(64)));
 static volatile int over, ready;
 
 static struct {
-	uint8_t pattern[AREA_SIZE], expected[AREA_SIZE], result[AREA_SIZE];
+	uint8_t pattern[AREA_SIZE] __attribute__((aligned(64)));
+	uint8_t expected[AREA_SIZE], result[AREA_SIZE];
 	dune_ipi_id id;
 	uint64_t canaries, bad, bad_areas;
 	struct dune_ipi_counts counts;
-} victims[MAX_VICTIMS] __attribute__((aligned(64)));
+} victims[MAX_VICTIMS];
 
 static volatile uint64_t traps, deepest, handlers;
 
@@ -186,8 +187,13 @@ static void be_sender(int index, int nr_victims)
 
 	while (ready < nr_victims)
 		sched_yield();
-	while (over < nr_victims)
-		dune_ipi_send(victims[rnd(&seed) % nr_victims].id, 0x30 + rnd(&seed) % 0xc0);
+	/* Without a pause now and then its victims do nothing but leave the guest. */
+	while (over < nr_victims) {
+		for (uint64_t n = rnd(&seed) % 8; n; n--)
+			dune_ipi_send(victims[rnd(&seed) % nr_victims].id,
+				      0x30 + rnd(&seed) % 0xc0);
+		spin(rnd(&seed) % 20000);
+	}
 }
 
 static void storm_thread(int index, void *arg)
