@@ -36,6 +36,7 @@ enum dune_vector {
 	DUNE_VECTOR_MC = 18,
 	DUNE_VECTOR_XM = 19,	/* SSE, AVX */
 	DUNE_VECTOR_USER = 32,	/* the first that is not an exception */
+	DUNE_VECTOR_IPI = 255,	/* libdune's own: dune_ipi.h */
 	DUNE_NR_VECTORS = 256,
 };
 
@@ -85,7 +86,8 @@ struct dune_trap {
  * the next one ends the process with a message.
  *
  * Exceptions: interrupts stay as they were. Vectors from 32 up: interrupts are
- * off in the handler.
+ * off in the handler, by INT; for those that threads send each other see
+ * dune_ipi.h.
  */
 enum dune_trap_action {
 	DUNE_TRAP_RESUME,	/* go on with the registers in *trap */
@@ -118,7 +120,7 @@ typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg)
  * arg and flags. The old one may still run on other threads then: before what
  * it uses goes away, dune_trap_sync().
  *
- * Vectors: 0 to 30 and 32 to 255. -EINVAL: another one, or unknown flags.
+ * Vectors: 0 to 30 and 32 to 254. -EINVAL: another one, or unknown flags.
  *
  * Page faults: what libdune fills itself (memory of the process that the guest
  * page table does not have yet) no handler sees, nor accesses that Linux

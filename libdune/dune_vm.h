@@ -209,8 +209,10 @@ int dune_vm_batch_end(void);
  * For loops that never leave the guest, such as a user-level scheduler's:
  * between begin and end other threads do not interrupt this one, they wait for
  * its next dune_vm_poll(), which costs a few instructions when there is nothing
- * to do. A thread that forgets to poll is interrupted after a while. Dune mode
- * only: -EINVAL. dune_vm_poll() returns 1 when it flushed, else 0.
+ * to do. A thread that forgets to poll is interrupted after a while. Interrupts
+ * of other threads (dune_ipi.h) are taken in dune_vm_poll() too, unless the caller
+ * has them off. Dune mode only: -EINVAL. dune_vm_poll() returns 1 when it flushed
+ * or took interrupts, else 0.
  */
 int dune_vm_poll_begin(void);
 int dune_vm_poll(void);

@@ -4,8 +4,7 @@
  * the same name first on the include path, with a soft CPU behind it.
  *
  * Callable where vector registers are live: by a trap's fast handler, by the #PF
- * handler. System calls are raw, and in the guest VMCALLs: libdune's SYSCALL
- * entry sets IF, and with it an interrupt's handler could come upon a held lock.
+ * handler. System calls are raw, and in the guest VMCALLs.
  */
 #ifndef DUNE_VM_HW_H
 #define DUNE_VM_HW_H
@@ -116,6 +115,18 @@ static inline bool hw_has_pcid(void)
 static inline void hw_kick(const struct dune_kick *kick)
 {
 	dune_vmcall(DUNE_HC_KICK, (uint64_t)kick);
+}
+
+/* This run alone: what is requested of this vCPU is done. kick is empty. */
+static inline void hw_end_run(const struct dune_kick *kick)
+{
+	hw_kick(kick);
+}
+
+/* As if the module had injected it; interrupts are on. */
+static inline void hw_notify(void)
+{
+	asm volatile("int %0" : : "i" (DUNE_VECTOR_IPI) : "memory");
 }
 
 /* --- either mode --- */

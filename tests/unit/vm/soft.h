@@ -58,6 +58,7 @@ struct soft_counts {
 	uint64_t spurious;
 	uint64_t copied;	/* write faults that were resolved */
 	uint64_t invlpg, cr3;
+	uint64_t ended_runs, notified;	/* for interrupts */
 };
 extern struct soft_counts soft_counts;
 
