@@ -61,8 +61,16 @@ int dune_vm_batch_begin(void)
 	if (err)
 		return err;
 	op.local->batch.depth++;
+	op.local->quick = NULL;
 	vm_op_end(&op);
 	return 0;
+}
+
+static void finish(struct vm_op *op)
+{
+	batch_flush(op);
+	if (op->local->view)
+		vm_quick_update(op->local);
 }
 
 int dune_vm_batch_end(void)
@@ -75,7 +83,7 @@ int dune_vm_batch_end(void)
 	if (!op.local->batch.depth)
 		err = -EINVAL;
 	else if (!--op.local->batch.depth)
-		batch_flush(&op);
+		finish(&op);
 	vm_op_end(&op);
 	return err;
 }

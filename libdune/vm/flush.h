@@ -47,8 +47,8 @@ static inline u64 flush_members(const struct vm_op *op,
 {
 	u64 word = members_word(&region->members, i);
 
-	if (op->guest && op->local->id / 64 == i)
-		word &= ~(1ull << op->local->id % 64);
+	if (op->guest && op->local->member_word == i)
+		word &= op->local->others;
 	return word;
 }
 

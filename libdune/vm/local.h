@@ -39,9 +39,12 @@ struct vm_batch {
 
 struct vm_local {
 	struct dune_view *view;		/* active; NULL: no vCPU */
+	struct dune_root *quick;	/* its root, if nothing forbids short ways */
 	struct dune_vcpu_page *page;	/* NULL: no vCPU */
 	u32 id;				/* of the vCPU; without: DUNE_MAX_VCPUS */
 	u32 owner;			/* id + 1, or OWNER_PLAIN */
+	u32 member_word;		/* where a region's members have the vCPU */
+	u64 others;			/* all bits of that word but its own */
 	struct dune_view *views;	/* all of the vCPU; views_lock */
 	u32 flush_gen;			/* views of another one are stale */
 	struct vcpu_end *end;		/* vcpus.c: memory for its own end */

@@ -124,6 +124,7 @@ static void load(struct vm_local *local, struct dune_view *view)
 	plat_full_mb();
 	hw_set_cr3(cr3_of(local, view));
 	local->view = view;
+	vm_quick_update(local);
 	__atomic_store_n(&vcpu->active, view->root, __ATOMIC_RELEASE);
 }
 
