@@ -22,6 +22,14 @@ void limit(const char *what, double measured, double most, double native)
 	print(what, measured <= most, measured, "<=", most, native);
 }
 
+void limit_and_goal(const char *what, double measured, double most, double goal,
+		    double native)
+{
+	limit(what, measured, most, native);
+	printf("goal %s %s: measured %g, aimed at %g\n",
+	       measured <= goal ? "reached" : "missed", what, measured, goal);
+}
+
 /* Another kernel, or what ran before in this boot, may make Linux itself slower. */
 static bool is_6_1(void)
 {
