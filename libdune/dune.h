@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dune_ipi.h"
 #include "dune_trap.h"
 #include "dune_user.h"
 #include "dune_vm.h"

@@ -36,6 +36,7 @@ enum dune_vector {
 	DUNE_VECTOR_MC = 18,
 	DUNE_VECTOR_XM = 19,	/* SSE, AVX */
 	DUNE_VECTOR_USER = 32,	/* the first that is not an exception */
+	DUNE_VECTOR_IPI = 255,	/* libdune's own: dune_ipi.h */
 	DUNE_NR_VECTORS = 256,
 };
 
@@ -85,7 +86,8 @@ struct dune_trap {
  * the next one ends the process with a message.
  *
  * Exceptions: interrupts stay as they were. Vectors from 32 up: interrupts are
- * off in the handler.
+ * off in the handler, by INT; for those that threads send each other see
+ * dune_ipi.h.
  */
 enum dune_trap_action {
 	DUNE_TRAP_RESUME,	/* go on with the registers in *trap */
@@ -111,7 +113,7 @@ typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg)
 
 /*
  * Make fn the process's handler of an exception or interrupt, or of none with fn
- * NULL. vector is one of enum dune_vector, or 32 to 255; flags are of
+ * NULL. vector is one of enum dune_vector, or 32 to 254; flags are of
  * DUNE_TRAP_FLAGS. A handler of DUNE_VECTOR_NM has to be fast: saving vector
  * registers raises the exception anew.
  *
@@ -127,7 +129,7 @@ typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg)
  * Context: any thread, in either mode, in handlers of traps too; before or after
  * dune_init(). Not in a signal's handler.
  *
- * -EINVAL: the vector 31 or one above 255, or unknown flags.
+ * -EINVAL: the vector 31 or one above 254, or unknown flags.
  */
 int dune_trap_register(unsigned int vector, dune_trap_fn fn, void *arg,
 		       unsigned int flags);

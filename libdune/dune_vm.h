@@ -232,11 +232,14 @@ int dune_vm_batch_end(void);
  * For loops that never leave the guest, such as a user-level scheduler's:
  * between begin and end other threads do not interrupt this one, they wait for
  * its next dune_vm_poll(), which costs a few instructions when there is nothing
- * to do. A thread that forgets to poll is interrupted after a while.
+ * to do. A thread that forgets to poll is interrupted after a while. Interrupts
+ * of other threads (dune_ipi.h) are taken in dune_vm_poll() too, unless the caller
+ * has them off.
  *
  * Context: Dune mode only.
  *
- * Result: 0 or a negative errno; dune_vm_poll() 1 when it flushed.
+ * Result: 0 or a negative errno; dune_vm_poll() 1 when it flushed or took
+ * interrupts.
  *
  * -EINVAL: not in Dune mode.
  */

@@ -48,8 +48,11 @@ dune_syscall_entry:
 1:	testl	$FLAG_IOPL, %r11d
 	jnz	.Ltell
 .Lring0:
+	/* Off stays off: dune_ipi_disable(). */
+	testl	$FLAG_IF, %r11d
+	jz	2f
 	sti
-	mov	%eax, %eax
+2:	mov	%eax, %eax
 	INSN_VMCALL
 	/* As SYSRET would: give back all flags. Below the red zone. */
 	lea	-REDZONE(%rsp), %rsp

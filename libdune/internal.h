@@ -23,6 +23,7 @@
 #pragma GCC visibility pop
 
 #include "asm.h"
+#include "ipi.h"
 #include "trap_grace.h"
 #include "vm/local.h"
 #include "uapi/dune_abi_check.h"
@@ -77,6 +78,7 @@ struct dune_thread {
 	struct dune_tss tss __attribute__((aligned(16)));
 	struct user_stay stay;		/* the innermost one, if any */
 	struct vm_local vm;		/* guest paging */
+	struct ipi_thread ipi;
 
 	/* The last refused access, to notice that nothing moves. */
 	uint64_t refused_addr;
@@ -178,6 +180,7 @@ _Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
 _Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
 _Static_assert((THREAD_SIZE & (THREAD_SIZE - 1)) == 0, "a trap finds its thread by its stack");
 _Static_assert(TRAP_LEVELS == DUNE_TRAP_NESTING + 1, "trap_entry.S");
+_Static_assert(DUNE_IPI_NESTING < DUNE_TRAP_NESTING, "leaves INT some levels");
 _Static_assert(sizeof(struct dune_trap) % 16 == 0, "trap_entry.S: the handler's stack");
 ASM_AT(dune_trap, xsave, 8);
 ASM_AT(dune_trap, r15, TRAP_R15);

@@ -185,6 +185,7 @@ static struct dune_thread *thread_create(int *err)
 	dune_tss_build(t);
 	sregs_build(t);
 	list_add(t);
+	dune_ipi_thread_begins(t);
 	return t;
 
 err_page:
@@ -201,6 +202,7 @@ static void thread_free(struct dune_thread *t)
 {
 	int fd = t->fd;
 
+	dune_ipi_thread_ends(t);
 	vcpu_end(&t->vm);
 	self_set(NULL);
 	list_del(t);
@@ -282,6 +284,7 @@ void dune_threads_forget(void)
 	}
 	all_threads = NULL;
 	free_areas = NULL;
+	dune_ipi_forget();
 }
 
 /* Has no thread in Dune mode a trap's handler left of before this epoch? */
@@ -375,6 +378,7 @@ int dune_enter(void)
 		return err;
 	if (t->grace.depth || t->in_ring3)
 		traps_reset(t);
+	dune_ipi_thread_enters(t);
 	dune_gdt_build(t);
 	t->page->run_flags = dune_vm.run_flags & ~(t->runs_ring3 ? DUNE_RUN_CPL0 : 0);
 	t->page->syscall_ip = (uintptr_t)dune_stub_syscall_end;

@@ -12,19 +12,6 @@ uint32_t dune_trap_epoch;
 /* Of writers; traps read without it. */
 static char traps_lock;
 
-void dune_traps_init(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < DUNE_NR_VECTORS; i++) {
-		struct trap_entry *e = &dune_traps[i];
-
-		e->ist = offsetof(struct dune_thread, tss.ist) +
-			 (dune_vector_ist(i) - 1) * sizeof(uint64_t);
-		e->keep_if = i < DUNE_VECTOR_USER ? FLAG_IF : 0;
-	}
-}
-
 /* An interrupt's handler on this thread must not find the lock taken. */
 static uint64_t irqs_off(void)
 {
@@ -58,13 +45,28 @@ static void publish(struct trap_entry *e, dune_trap_fn fn, void *arg, uint32_t f
 			 __ATOMIC_RELEASE);
 }
 
+void dune_traps_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < DUNE_NR_VECTORS; i++) {
+		struct trap_entry *e = &dune_traps[i];
+
+		e->ist = offsetof(struct dune_thread, tss.ist) +
+			 (dune_vector_ist(i) - 1) * sizeof(uint64_t);
+		e->keep_if = i < DUNE_VECTOR_USER ? FLAG_IF : 0;
+	}
+	publish(&dune_traps[DUNE_VECTOR_IPI], dune_ipi_notify, NULL,
+		DUNE_TRAP_FAST | DUNE_TRAP_RING3);
+}
+
 int dune_trap_register(unsigned int vector, dune_trap_fn fn, void *arg,
 		       unsigned int flags)
 {
 	uint64_t irqs;
 
 	if (vector >= DUNE_NR_VECTORS || vector == VECTOR_TOLD ||
-	    flags & ~DUNE_TRAP_FLAGS)
+	    vector == DUNE_VECTOR_IPI || flags & ~DUNE_TRAP_FLAGS)
 		return -EINVAL;
 	irqs = irqs_off();
 	while (__atomic_test_and_set(&traps_lock, __ATOMIC_ACQUIRE))

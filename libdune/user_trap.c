@@ -176,8 +176,11 @@ void dune_user_trap(struct dune_thread *t, struct dune_trap *f)
 	/* Never natively: ring 3 would be Linux' user mode then. */
 	if (!dune_in_guest())
 		leave(t, f, -ECANCELED);
-	if (f->vector >= DUNE_VECTOR_USER)
+	if (f->vector >= DUNE_VECTOR_USER) {
+		/* Of DUNE_VECTOR_IPI, the last that it stood for. */
+		t->stay.vector = f->vector;
 		leave(t, f, DUNE_USER_INTERRUPT);
+	}
 	if (!handled || action != DUNE_TRAP_RESUME)
 		leave(t, f, DUNE_USER_TRAP);
 	if (!seal(f)) {

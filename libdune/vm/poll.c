@@ -20,12 +20,17 @@ int dune_vm_poll(void)
 	if (!hw_in_guest())
 		return -EINVAL;
 	local = hw_local();
-	if (!(plat_load(&local->page->requests) & DUNE_REQ_FLUSH))
+	if (!(plat_load(&local->page->requests) & (DUNE_REQ_FLUSH | DUNE_REQ_IRQ)))
 		return 0;
 	/* A handler that switches the root between the take and the flush. */
 	irq = hw_irq_save();
 	served = flush_serve(local);
 	hw_irq_restore(irq);
+	/* With interrupts off it stays requested. */
+	if (irq && plat_load(&local->page->polling) && vreq_take_irq(local->page)) {
+		hw_notify();
+		served = 1;
+	}
 	return served;
 }
 
@@ -41,6 +46,9 @@ int dune_vm_poll_end(void)
 	vreq_poll_end(local->page);
 	/* Whoever saw it polling waits for this. */
 	flush_serve_polling(local);
+	/* Or has not kicked it: the module injects, when interrupts come on. */
+	if (plat_load(&local->page->requests) & DUNE_REQ_IRQ)
+		hw_end_run(&local->kick);
 	hw_irq_restore(irq);
 	return 0;
 }

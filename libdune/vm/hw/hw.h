@@ -118,6 +118,18 @@ static inline void hw_kick(const struct dune_kick *kick)
 	dune_vmcall(DUNE_HC_KICK, (uint64_t)kick);
 }
 
+/* This run alone: what is requested of this vCPU is done. kick is empty. */
+static inline void hw_end_run(const struct dune_kick *kick)
+{
+	hw_kick(kick);
+}
+
+/* As if the module had injected it; interrupts are on. */
+static inline void hw_notify(void)
+{
+	asm volatile("int %0" : : "i" (DUNE_VECTOR_IPI) : "memory");
+}
+
 /* --- either mode --- */
 
 static inline long hw_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6)

@@ -199,10 +199,11 @@ static enum dune_trap_action none(struct dune_trap *trap, void *arg)
 void part_arguments(void)
 {
 	CHECK_EQ(dune_trap_register(31, none, NULL, 0), -EINVAL);
+	CHECK_EQ(dune_trap_register(DUNE_VECTOR_IPI, none, NULL, 0), -EINVAL);
 	CHECK_EQ(dune_trap_register(256, none, NULL, 0), -EINVAL);
 	CHECK_EQ(dune_trap_register(~0u, none, NULL, 0), -EINVAL);
 	CHECK_EQ(dune_trap_register(6, none, NULL, DUNE_TRAP_FLAGS + 1), -EINVAL);
 	CHECK_EQ(dune_trap_unregister(31), -EINVAL);
 	CHECK_EQ(dune_trap_unregister(256), -EINVAL);
-	CHECK_EQ(dune_trap_unregister(255), 0);
+	CHECK_EQ(dune_trap_unregister(254), 0);
 }

@@ -294,6 +294,17 @@ void hw_kick(const struct dune_kick *kick)
 	run_begin();
 }
 
+void hw_end_run(const struct dune_kick *kick)
+{
+	count(ended_runs);
+	hw_kick(kick);
+}
+
+void hw_notify(void)
+{
+	count(notified);
+}
+
 bool hw_interrupt_all(void)
 {
 	for (uint32_t id = 0; id < DUNE_MAX_VCPUS; id++)

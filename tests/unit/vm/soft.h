@@ -57,6 +57,7 @@ struct soft_counts {
 	uint64_t fills;
 	uint64_t spurious;
 	uint64_t invlpg, cr3;
+	uint64_t ended_runs, notified;	/* for interrupts */
 };
 extern struct soft_counts soft_counts;
 

@@ -29,6 +29,8 @@ void hw_set_cr3(uint64_t cr3);
 void hw_invpcid_all(void);
 bool hw_has_pcid(void);
 void hw_kick(const struct dune_kick *kick);
+void hw_end_run(const struct dune_kick *kick);
+void hw_notify(void);
 bool hw_interrupt_all(void);
 void hw_yield(void);
 long hw_slot(uint64_t addr);

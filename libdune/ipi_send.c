@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The sending side of dune_ipi.h: the bit in irr, the request, and a kick for who
+ * is in the guest (smp/vcpu_requests.h). Code of kind "guest" (internal.h).
+ */
+#include "ipi.h"
+#include "op.h"
+#include "vcpu_requests.h"
+#include "vcpus.h"
+
+/* Who sends, if it has a vCPU: where it counts. */
+static struct dune_thread *sender(struct vm_local *local)
+{
+	if (!local->page)
+		return NULL;
+	return plat_container_of(local, struct dune_thread, vm);
+}
+
+static bool is_alive(dune_ipi_id id)
+{
+	return __atomic_load_n(&ipi_threads[ipi_vcpu(id)], __ATOMIC_ACQUIRE) == id;
+}
+
+/* NULL: it has ended. Under RCU: the page stays a while. */
+static struct dune_vcpu_page *page_of(dune_ipi_id id)
+{
+	struct dune_vcpu_page *page;
+
+	/* Births are counted from 1. */
+	if (!(id >> 32) || ipi_vcpu(id) >= DUNE_MAX_VCPUS || !is_alive(id))
+		return NULL;
+	page = vcpu_page(ipi_vcpu(id));
+	/* Alive before and after: it is this one's, not that of the next. */
+	return is_alive(id) ? page : NULL;
+}
+
+struct sends {
+	struct vm_op op;
+	unsigned int vector;
+	uint64_t sent, coalesced, kicks;
+};
+
+static int begin(struct sends *s, unsigned int vector)
+{
+	s->vector = vector;
+	s->sent = s->coalesced = s->kicks = 0;
+	if (vector < DUNE_VECTOR_USER || vector >= DUNE_VECTOR_IPI)
+		return -EINVAL;
+	return vm_op_begin(&s->op, NULL);
+}
+
+static int post(struct sends *s, dune_ipi_id to)
+{
+	struct dune_vcpu_page *page = page_of(to);
+
+	if (!page)
+		return -ESRCH;
+	switch (vreq_post_irq(page, s->vector)) {
+	case VREQ_COALESCED:
+		/* All bits of a thread that ends are set: ipi_thread.c. */
+		if (!is_alive(to))
+			return -ESRCH;
+		s->coalesced++;
+		return DUNE_IPI_COALESCED;
+	case VREQ_RUNS:
+		vreq_kick_add(&s->op.local->kick, ipi_vcpu(to));
+		s->kicks++;
+		break;
+	case VREQ_OUTSIDE:
+	case VREQ_POLLS:
+		break;
+	}
+	s->sent++;
+	return 0;
+}
+
+/* In plain mode there is no hypercall; the tick of each CPU ends runs as well. */
+static void kick(struct sends *s, const dune_ipi_id *to, unsigned int n)
+{
+	if (s->op.guest)
+		hw_kick(&s->op.local->kick);
+	else
+		hw_interrupt_all();
+	for (unsigned int i = 0; i < n; i++)
+		s->op.local->kick.ids[ipi_vcpu(to[i]) / 64 % (DUNE_MAX_VCPUS / 64)] = 0;
+}
+
+static void end(struct sends *s, const dune_ipi_id *to, unsigned int n)
+{
+	struct dune_thread *t = sender(s->op.local);
+
+	if (s->kicks)
+		kick(s, to, n);
+	if (t) {
+		t->ipi.counts.sent += s->sent;
+		t->ipi.counts.coalesced += s->coalesced;
+		t->ipi.counts.kicks += s->kicks;
+	}
+	vm_op_end(&s->op);
+}
+
+int dune_ipi_send(dune_ipi_id to, unsigned int vector)
+{
+	struct sends s;
+	int ret = begin(&s, vector);
+
+	if (ret)
+		return ret;
+	ret = post(&s, to);
+	end(&s, &to, 1);
+	return ret;
+}
+
+int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vector,
+		       int *results)
+{
+	struct sends s;
+	int err = n > DUNE_MAX_VCPUS ? -EINVAL : begin(&s, vector);
+
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < n; i++) {
+		int ret = post(&s, to[i]);
+
+		if (results)
+			results[i] = ret;
+		if (ret < 0)
+			err = ret;
+	}
+	end(&s, to, n);
+	return err;
+}
