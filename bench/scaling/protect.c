@@ -271,11 +271,11 @@ static void limit_op(enum op op, int nr, enum near near, const struct crowd *cro
 	bool kicks = crowd->kind == HELPER_SPIN && near != LOCAL && op != UNPROTECT;
 	char name[80];
 
-	if (!r || !nothing)
+	if (!r)
 		return;
 	snprintf(name, sizeof(name), "%s of %d, %s, %s", op_names[op], nr, near_names[near],
 		 crowd->name);
-	if (op != UNMAP && crowd->kind != HELPER_POLL)
+	if (nothing && op != UNMAP && crowd->kind != HELPER_POLL)
 		limit_cost(name, r, kicks, nothing->median);
 	limit_kicks(r, name, kicks ? crowd->nr : 0);
 }

@@ -51,7 +51,7 @@ class Row:
 
 
 # These have tables of their own.
-APART = ('exits', 'trap', 'appel', 'protect', 'scan')
+APART = ('exits', 'trap', 'appel', 'protect', 'scan', 'ipi')
 
 
 def others_than(programs, rows):

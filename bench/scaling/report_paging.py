@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
-"""The tables of guest paging: the programs 'appel', 'protect' and 'scan'."""
-
-PROGRAMS = ('appel', 'protect', 'scan')
+"""The tables of the programs 'appel', 'protect', 'scan' and 'ipi'."""
 
 
 def of(program, rows):
@@ -25,7 +23,7 @@ def print_appel(rows):
     if not rows:
         return
     print(f"\n{'a page of':12}{'heaps':7}{'threads':>8} |{'plain Linux':>12}{'':>10}|{'Dune':>9}{'':>10}|"
-          f"{'kicks':>7}{'exits':>7}")
+          f"{'kicks':>7}")
     print(f"{'':27} |{'median':>12}{'mean':>10}|{'median':>9}{'mean':>10}| of a page")
     for (op, who, vcpus), c in pairs(rows, 'op', 'who', 'vcpus').items():
         line = f'{op:12}{who:7}{vcpus:8} '
@@ -34,7 +32,7 @@ def print_appel(rows):
             line += f"|{r.f['median']:{width}}{r.f['mean']:10.1f}" if r else f"|{'-':>{width}}{'-':>10}"
         r = c.get('dune')
         if r:
-            line += f"|{r.all_vcpus('kicks_sent'):7.2f}{r.all_cpus('vm_exits'):7.2f}"
+            line += f"|{r.all_vcpus('kicks_sent'):7.2f}"
         print(line)
 
 
@@ -64,7 +62,18 @@ def print_scan(rows):
     print('scan: one page of 16 dirty; write: the first to a page after a scan')
 
 
+def print_ipi(rows):
+    rows = of('ipi', rows)
+    if not rows:
+        return
+    print(f"\n{'call':12}{'by':10}|{'min':>8}{'median':>8}{'mean':>10}{'max':>8}")
+    for r in rows:
+        print(f"{r.f['op']:12}{r.f['who']:10}|{r.f['min']:8}{r.f['median']:8}{r.f['mean']:10}{r.f['max']:8}")
+    print('send: of the caller; round_trip: of both CPUs, waiting included')
+
+
 def print_all(rows):
     print_appel(rows)
     print_protect(rows)
     print_scan(rows)
+    print_ipi(rows)
