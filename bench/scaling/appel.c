@@ -251,7 +251,10 @@ static void limit_loop(enum loop l, enum layout layout, int vcpus)
 	own = nothing->median / (l == APPEL2 ? GROUP : 1.0);
 	snprintf(what, sizeof(what), "%s, %d threads, heaps %s: a page", loop_names[l], vcpus,
 		 layout_name(layout));
-	limit_and_goal(what, r->median - own, of[l].most, of[l].goal, native->median - own);
+	goal(what, r->median - own, of[l].goal);
+	/* In one GiB they are kicked for each other, more or less often. */
+	if (layout == APART || vcpus == 1)
+		limit(what, r->median - own, of[l].most, native->median - own);
 	if (layout == APART)
 		limit_exact("vCPUs kicked for it", vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
 }

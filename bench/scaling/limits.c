@@ -22,12 +22,10 @@ void limit(const char *what, double measured, double most, double native)
 	print(what, measured <= most, measured, "<=", most, native);
 }
 
-void limit_and_goal(const char *what, double measured, double most, double goal,
-		    double native)
+void goal(const char *what, double measured, double aimed_at)
 {
-	limit(what, measured, most, native);
 	printf("goal %s %s: measured %g, aimed at %g\n",
-	       measured <= goal ? "reached" : "missed", what, measured, goal);
+	       measured <= aimed_at ? "reached" : "missed", what, measured, aimed_at);
 }
 
 /* Another kernel, or what ran before in this boot, may make Linux itself slower. */

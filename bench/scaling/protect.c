@@ -255,13 +255,13 @@ static void limit_cost(const char *name, const struct result *r, bool kicks, dou
 
 	if (l->vcpus > 2 || l->pages > 64 || (l->pages > 1 && (kicks || l->vcpus > 1)))
 		return;
+	goal(name, cost, kicks ? ONE_KICK_GOAL : most);
 	if (kicks)
-		limit_and_goal(name, cost, ONE_KICK_MOST, ONE_KICK_GOAL, -1);
+		most = ONE_KICK_MOST;
 	else if (l->vcpus > 1 && !strcmp(l->op, op_names[PROTECT]) &&
 		 strcmp(l->state, near_names[LOCAL]))
-		limit_and_goal(name, cost, BLOCKED_MOST, ONE_MOST, -1);
-	else
-		limit(name, cost, most, -1);
+		most = BLOCKED_MOST;
+	limit(name, cost, most, -1);
 }
 
 static void limit_op(enum op op, int nr, enum near near, const struct crowd *crowd)
