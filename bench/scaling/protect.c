@@ -257,7 +257,7 @@ static void limit_cost(const char *name, const struct result *r, bool kicks, dou
 		return;
 	goal(name, cost, kicks ? ONE_KICK_GOAL : most);
 	if (kicks)
-		most = ONE_KICK_MOST;
+		most = limit_6_1(ONE_KICK_MOST);
 	else if (l->vcpus > 1 && !strcmp(l->op, op_names[PROTECT]) &&
 		 strcmp(l->state, near_names[LOCAL]))
 		most = BLOCKED_MOST;
