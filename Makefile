@@ -52,8 +52,8 @@ module-vmcs-%: $(SETUP)
 	@tools/build-module --debug-vmcs $*
 
 .PHONY: lib
-lib: $(SETUP) ## libdune
-	$(MAKE) -C libdune BUILD=$(BUILD)
+lib: $(SETUP) ## libdune and its manual pages
+	$(MAKE) -C libdune BUILD=$(BUILD) all man
 
 .PHONY: apps
 apps: lib ## the programs in apps/

@@ -5,13 +5,18 @@
  * A thread in Dune mode executes the same code on the same addresses, at CPL 0
  * of VMX non-root mode, with its own vCPU; all threads of the process share
  * one guest page table and one EPT. System calls, signals and faults behave as
- * in Linux. Unless a comment says otherwise a function may be called from any
- * thread, in either mode, and returns 0 or a negative errno.
+ * in Linux.
  *
  *	if (dune_init() == 0 && dune_enter() == 0) {
  *		...			// in Dune mode
  *		dune_exit();		// plain Linux again
  *	}
+ *
+ * What a contract does not say otherwise:
+ *
+ * Context: any thread, in either mode.
+ *
+ * Result: 0 or a negative errno.
  */
 #ifndef DUNE_H
 #define DUNE_H
@@ -31,23 +36,46 @@ extern "C" {
 #endif
 
 /*
- * Prepare this process: open /dev/dune, create the vm, the guest page table
- * and the IDT. Idempotent and thread-safe; plain Linux mode only. A forked
- * child may call it anew. -ENOENT/-EACCES: no access to /dev/dune; -ENODEV:
- * no usable VT-x; -EBUSY: another hypervisor holds VT-x, or this process has a
- * vm that libdune did not create. dune_why() says it in a sentence.
+ * Prepare this process for Dune mode. Opens /dev/dune, creates the vm, the guest
+ * page table and the IDT that all threads share; costs the same whatever the size
+ * of the address space. Idempotent. Threads then enter by dune_enter().
+ *
+ * The vm lives until the process ends, or execve(). A forked child does not
+ * inherit it: it is a plain Linux process and may call this anew, which also
+ * closes the descriptors of the parent's vm.
+ *
+ * Context: any thread, several at once; plain Linux mode only.
+ *
+ * -ENOENT: no /dev/dune, the module is not loaded; -EACCES: the caller may not
+ * open it; -ENODEV: no usable VT-x, the kernel log says why; -EBUSY: another
+ * hypervisor holds VT-x, or this process has a vm that libdune did not create;
+ * -EPROTO: module and library are of different versions; -ENOMEM: out of memory.
+ * dune_why() says it in a sentence.
  */
 int dune_init(void);
 
-/* The last failure of this thread's dune_init() or dune_enter(), as text. */
+/*
+ * The last failure of this thread's dune_init() or dune_enter(), as text. One
+ * line, which also says what to do.
+ *
+ * Result: a text that stays valid until the thread's next failure.
+ */
 const char *dune_why(void);
 
 /*
- * Enter Dune mode on the calling thread; returns 0 in Dune mode. The first
- * call creates the thread's vCPU, which lives until the thread exits.
- * -EINVAL: no dune_init(); -EBUSY: the thread is in Dune mode already, or this
- * is a signal handler that interrupted Dune mode, or a trap's handler that left
- * it (dune_trap.h).
+ * Enter Dune mode on the calling thread. It goes on there on the same stack, in
+ * the same address space, at CPL 0 of VMX non-root mode. The first call creates
+ * the thread's vCPU, which lives until the thread exits.
+ *
+ * Result: 0, in Dune mode, or a negative errno, in plain Linux mode. Errors of
+ * open(), mmap() and of the module are passed on, -ENOSPC for too many vCPUs among
+ * them.
+ *
+ * -EINVAL: no dune_init() in this process; -EBUSY: the thread is in Dune mode
+ * already, or this is a signal handler that interrupted Dune mode, or a trap's
+ * handler that left it (dune_trap.h); -EIO: the CPU refused to start the vCPU,
+ * dune_why() gives its reason; -EOPNOTSUPP: the thread has data segment selectors
+ * that are not zero.
  */
 int dune_enter(void);
 
@@ -55,16 +83,29 @@ int dune_enter(void);
  * Back to plain Linux mode; the vCPU is kept for the next dune_enter(). In a
  * signal handler (plain mode) that interrupted Dune mode it abandons the
  * interrupted guest context: only for handlers that leave by siglongjmp().
+ *
+ * Context: a thread in Dune mode, or such a signal handler.
+ *
  * -EINVAL: the thread is not in Dune mode; -EBUSY: this is a trap's handler.
  */
 int dune_exit(void);
 
-/* True when the calling code executes in Dune mode. Async-signal-safe. */
+/*
+ * Does the calling code execute in Dune mode?
+ *
+ * Context: any; async-signal-safe.
+ *
+ * Result: true in Dune mode.
+ */
 bool dune_inside(void);
 
 /*
- * A Linux system call by VMCALL in Dune mode (by SYSCALL in plain mode).
- * Returns the kernel's value: result or -errno. Async-signal-safe.
+ * A Linux system call by VMCALL in Dune mode (by SYSCALL in plain mode). Saves the
+ * detour that the SYSCALL instruction takes in Dune mode.
+ *
+ * Context: any; async-signal-safe.
+ *
+ * Result: what the kernel returns, a result or a negative errno.
  */
 long dune_syscall(long nr, long a1, long a2, long a3, long a4, long a5, long a6);
 
@@ -89,42 +130,72 @@ struct dune_crash {
  * Ask for crash records instead of signals: fn runs on the crashed thread, in
  * plain Linux mode, on the guest's stack below its red zone, and may end the
  * thread, longjmp (after dune_exit()), or return: then what happens without
- * it happens: the thread gets the signal Linux would have sent. NULL removes
- * it. One handler per process; the change holds for crashes after the call.
+ * it happens: the thread gets the signal Linux would have sent. *crash* is valid
+ * until fn returns. An access that Linux refuses counts as a crash only while
+ * SIGSEGV and SIGBUS have no handler. NULL removes fn. One handler per process;
+ * the change holds for crashes after the call.
  */
 typedef void (*dune_crash_fn)(const struct dune_crash *crash, void *arg);
 void dune_on_crash(dune_crash_fn fn, void *arg);
 
 /*
- * After each us microseconds that the calling thread spends in Dune mode call
- * fn on it, in plain Linux mode, on a stack of its own. regs are the
- * interrupted ones, and fn may change them: a scheduler in user space gives
- * others to the thread. Vector registers and the thread pointer are kept over
- * fn and are not in regs. fn must return; it may not enter Dune mode.
+ * Call a function after each quantum of time in Dune mode. After each us
+ * microseconds that the calling thread spends there fn is called on it, in plain
+ * Linux mode, on a stack of its own. That is the guest's time alone: the kernel's
+ * work for it and waiting do not count, and a quantum goes on over system calls,
+ * faults and migrations.
+ *
+ * regs are the interrupted ones, and fn may change them: a scheduler in user space
+ * gives others to the thread. Vector registers and the thread pointer are kept over
+ * fn and are not in regs. fn must return; it may make system calls and call
+ * dune_set_quantum(), it may not enter Dune mode.
+ *
  * us: DUNE_QUANTUM_MIN_US to DUNE_QUANTUM_MAX_US, or 0: no more quanta. The
- * counter quanta has their number, with fn NULL too. In either mode, after the
- * thread's first dune_enter(). -EINVAL: before, or us is out of range;
- * -EOPNOTSUPP: the CPU has no preemption timer.
+ * counter quanta has their number, with fn NULL too.
+ *
+ * Context: a thread that has entered Dune mode once, in either mode; for itself.
+ *
+ * -EINVAL: the thread has not, or us is out of range; -EOPNOTSUPP: the CPU has no
+ * preemption timer that is saved at VM exits.
  */
 typedef void (*dune_quantum_fn)(struct dune_regs *regs, void *arg);
 int dune_set_quantum(uint32_t us, dune_quantum_fn fn, void *arg);
 
-/* A copy of all counters; vcpu[] is zero for a thread that has no vCPU. */
+/*
+ * A copy of all counters: of the process's vm, and of the calling thread's vCPU;
+ * vcpu[] is zero for a thread that has none. No system call. uapi/dune_counters.h
+ * names the indexes. The thread's own counters are exact; the vm's are read one by
+ * one while other threads change them.
+ *
+ * -EINVAL: the process has no vm; all is zero then.
+ */
 struct dune_stats {
 	uint64_t vm[DUNE_NR_VM_COUNTERS];
 	uint64_t vcpu[DUNE_NR_VCPU_COUNTERS];
 };
 int dune_stats(struct dune_stats *stats);
 
-/* Name and meaning of a counter; NULL when out of range. */
+/*
+ * Name and meaning of a counter, for tables.
+ *
+ * Result: a constant text; NULL when i is out of range.
+ */
 const char *dune_vm_counter_name(unsigned int i);
 const char *dune_vm_counter_text(unsigned int i);
 const char *dune_vcpu_counter_name(unsigned int i);
 const char *dune_vcpu_counter_text(unsigned int i);
 
-/* vCPU file descriptor of the calling thread, or -1; for tests and tools. */
+/*
+ * The vCPU's file descriptor of the calling thread; for tests and tools.
+ *
+ * Result: the descriptor, which the library keeps; -1 when there is none.
+ */
 int dune_vcpu_fd(void);
-/* The vm's file descriptor, or -1; for tests and tools. */
+/*
+ * The vm's file descriptor; for tests and tools.
+ *
+ * Result: the descriptor, which the library keeps; -1 when there is none.
+ */
 int dune_vm_fd(void);
 
 #ifdef __cplusplus

@@ -112,19 +112,24 @@ typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg)
 #define DUNE_TRAP_FAST_FN	__attribute__((target("general-regs-only")))
 
 /*
- * Make fn the process's handler of vector, or of none with fn NULL. Any thread,
- * either mode, in handlers too; before or after dune_init().
+ * Make fn the process's handler of an exception or interrupt, or of none with fn
+ * NULL. vector is one of enum dune_vector, or 32 to 254; flags are of
+ * DUNE_TRAP_FLAGS. A handler of DUNE_VECTOR_NM has to be fast: saving vector
+ * registers raises the exception anew.
  *
  * Holds for each trap that begins after the return, on any thread; a trap that
  * races with the call gets the old handler or the new one, each with its own
  * arg and flags. The old one may still run on other threads then: before what
  * it uses goes away, dune_trap_sync().
  *
- * Vectors: 0 to 30 and 32 to 254. -EINVAL: another one, or unknown flags.
- *
  * Page faults: what libdune fills itself (memory of the process that the guest
  * page table does not have yet) no handler sees, nor accesses that Linux
  * refuses: these become signals.
+ *
+ * Context: any thread, in either mode, in handlers of traps too; before or after
+ * dune_init(). Not in a signal's handler.
+ *
+ * -EINVAL: the vector 31 or one above 254, or unknown flags.
  */
 int dune_trap_register(unsigned int vector, dune_trap_fn fn, void *arg,
 		       unsigned int flags);
@@ -132,8 +137,15 @@ int dune_trap_unregister(unsigned int vector);
 
 /*
  * Wait until each handler that ran on another thread when this was called has
- * returned; one whose thread has left Dune mode meanwhile is not waited for.
- * Either mode. -EBUSY: in a handler, which would wait for itself.
+ * returned; one whose thread has left Dune mode meanwhile is not waited for. After
+ * dune_trap_register() and this nobody runs the handler that was there before, and
+ * what it used may be freed.
+ *
+ * Two threads that wait for each other's handlers wait for ever: a handler must not
+ * wait for a thread that may be here.
+ *
+ * -EBUSY: in a handler, which would wait for itself, or in a signal's handler that
+ * interrupted one.
  */
 int dune_trap_sync(void);
 

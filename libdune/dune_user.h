@@ -62,18 +62,42 @@ struct dune_user {
 
 /*
  * Run ring 3 until it makes a system call that u->syscall does not continue,
- * traps, or is interrupted; on the calling thread, in Dune mode, in handlers of
- * traps too. Traps that libdune fills itself, and those whose handler takes ring
- * 3's (DUNE_TRAP_RING3), do not show. Linux' signals are handled in between, on
- * the caller's stack. > 0: u->reason. -EINVAL: not in Dune mode, or *u has an
- * address that is not canonical, a misaligned xsave, a pkru without key 0;
- * -ECANCELED: the thread left Dune mode meanwhile, *u is as ring 3 was.
+ * traps, or is interrupted. Calling again goes on from there. What ring 3 may read,
+ * write and execute is decided by the guest page table, for ring 3, and by Linux;
+ * the default one keeps nothing from it. VMCALL is an invalid opcode there.
+ *
+ * Traps that libdune fills itself, and those whose handler takes ring 3's
+ * (DUNE_TRAP_RING3), do not show. An access that Linux refuses is a page fault with
+ * DUNE_PF_REFUSED, and no signal. Linux' signals are handled in between, on the
+ * caller's stack, in plain Linux mode; such a handler may give ring 3 up by
+ * dune_exit() and siglongjmp(). The function of dune_set_quantum() is not called
+ * while ring 3 runs.
+ *
+ * Context: Dune mode, in handlers of traps too.
+ *
+ * Result: the reason, of enum dune_user_reason, which is in u->reason too; or a
+ * negative errno.
+ *
+ * -EINVAL: not in Dune mode, or *u has an address that is not canonical, a
+ * misaligned xsave, a pkru without key 0, reserved that is not 0; -ECANCELED: the
+ * thread left Dune mode meanwhile, *u is as ring 3 was.
  */
 int dune_user_run(struct dune_user *u);
 
-/* Bytes of u->xsave; after dune_init(). */
+/*
+ * The size of an area for ring 3's vector registers, the xsave of dune_user_run().
+ *
+ * Context: any thread, in either mode, after dune_init().
+ *
+ * Result: bytes, of XSAVE in standard format, or of FXSAVE where the CPU has no XSAVE.
+ */
 size_t dune_user_xsave_size(void);
-/* Make it what a new program has. */
+/*
+ * Fill such an area with what a new program has: all registers 0, all exceptions
+ * masked. It has dune_user_xsave_size() bytes and is 64-byte aligned.
+ *
+ * Context: any thread, in either mode, after dune_init().
+ */
 void dune_user_xsave_init(void *area);
 
 #ifdef __cplusplus

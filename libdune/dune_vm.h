@@ -14,7 +14,7 @@
  * Nothing here wakes or interrupts a thread of another root or of another
  * 1 GiB of the address space.
  *
- * Result: 0 or a negative errno. An error means that nothing was changed:
+ * Result: 0 or a negative errno. An error means that nothing was changed.
  *   -EINVAL   unaligned, empty, unknown bits, or no dune_init() here
  *   -ERANGE   not all of it lies below 2^47
  *   -EPERM    memory of this library, which no root may change
@@ -60,11 +60,17 @@ struct dune_root;
 
 /*
  * The root every thread starts in. It exists from dune_init() on and is never
- * freed. NULL before dune_init().
+ * freed.
+ *
+ * Result: the root, NULL before dune_init().
  */
 struct dune_root *dune_root_default(void);
 
-/* The one that is active on the calling thread; NULL: the thread has no vCPU. */
+/*
+ * The root that is active on the calling thread.
+ *
+ * Result: the root, NULL when the thread has no vCPU.
+ */
 struct dune_root *dune_root_current(void);
 
 /*
@@ -92,20 +98,27 @@ int dune_root_clone(struct dune_root *root, struct dune_root **clone);
 
 /*
  * Clones made from now on share this memory with their original. In every
- * root. Until the process ends. At most 64 ranges: -ENOSPC.
+ * root. Until the process ends.
+ *
+ * -ENOSPC: 64 ranges are shared already.
  */
 int dune_vm_share(const void *addr, size_t len);
 
 /*
- * Make a root the calling thread's. Dune mode only: -EINVAL. It stays so over
- * dune_exit() and dune_enter(). The code and the stack of the caller must be
- * mapped there.
+ * Make a root the calling thread's. It stays so over dune_exit() and dune_enter().
+ * The code and the stack of the caller must be mapped there.
+ *
+ * Context: Dune mode only.
+ *
+ * -EINVAL: not in Dune mode.
  */
 int dune_root_switch(struct dune_root *root);
 
 /*
- * Free a root and the copies that belong to it. -EBUSY: a thread has it active;
- * -EINVAL: the default root. No other call may use it at the time.
+ * Free a root and the copies that belong to it. No other call may use it at the
+ * time.
+ *
+ * -EBUSY: a thread has it active; -EINVAL: the default root.
  */
 int dune_root_free(struct dune_root *root);
 
@@ -118,9 +131,11 @@ int dune_root_free(struct dune_root *root);
 
 /*
  * Map [addr, addr + len) to the host's memory at [mem, mem + len), with rights
- * prot. -EEXIST: something is mapped in the range. In a root where every
- * address is mapped to itself that is so everywhere: unmap first. Of two calls
- * that overlap at most one succeeds. No flush: nobody is interrupted.
+ * prot: DUNE_R and so on. Where something is mapped that fails; in a root where
+ * every address is mapped to itself that is so everywhere: unmap first. Of two
+ * calls that overlap at most one succeeds. No flush: nobody is interrupted.
+ *
+ * -EEXIST: something is mapped in the range.
  */
 int dune_vm_map(struct dune_root *root, void *addr, size_t len, const void *mem,
 		unsigned int prot, unsigned int flags);
@@ -159,15 +174,21 @@ struct dune_vm_entry {
 	unsigned int flags;	/* DUNE_VM_ACCESSED | ... */
 };
 
-/* The page that maps addr (any byte's). -ENOENT: none. */
+/*
+ * The page that maps addr, the address of any byte in it.
+ *
+ * -ENOENT: none does.
+ */
 int dune_vm_lookup(struct dune_root *root, const void *addr,
 		   struct dune_vm_entry *entry);
 
 /*
  * fn(entry, arg) for each page that overlaps the range, in order of address. fn
  * may call anything here; what others change meanwhile may or may not be seen.
- * Stops when fn returns other than 0, and returns that. Addresses that are
- * mapped to themselves and were never used show as pages of 1 GiB.
+ * Stops when fn returns other than 0. Addresses that are mapped to themselves and
+ * were never used show as pages of 1 GiB.
+ *
+ * Result: 0, what fn returned, or a negative errno.
  */
 typedef int (*dune_vm_walk_fn)(const struct dune_vm_entry *entry, void *arg);
 int dune_vm_walk(struct dune_root *root, void *addr, size_t len,
@@ -180,16 +201,17 @@ int dune_vm_walk(struct dune_root *root, void *addr, size_t len,
 #define DUNE_SCAN_FLAGS		(DUNE_SCAN_ACCESSED | DUNE_SCAN_DIRTY | DUNE_SCAN_CLEAR)
 
 /*
- * Pages that were accessed or written to by threads in Dune mode (not by system
- * calls) since their bits were last cleared: the number of 4 KiB pages in the
- * range, or a negative errno. Bit i of bitmap, if not NULL, is set when page i
- * of the range is one of them; others are left as they are. bitmap must be
- * writable without a page fault handler of the program.
+ * Find pages that were used since their bits were last cleared: accessed, or
+ * written to, by threads in Dune mode, not by system calls. Bit i of bitmap, if not
+ * NULL, is set when page i of the range is one of them; others are left as they
+ * are. bitmap must be writable without a page fault handler of the program.
  *
  * A page that is larger than 4 KiB counts as a whole, a page of 1 GiB always.
  * CLEAR splits pages that stick out of the range, and pages of 1 GiB to 2 MiB;
  * dune_vm_split() before gives 4 KiB. CLEAR flushes: an access after the call
  * sets the bit again. A bit is never lost.
+ *
+ * Result: the number of these pages in the range, of 4 KiB, or a negative errno.
  */
 long dune_vm_scan(struct dune_root *root, void *addr, size_t len,
 		  unsigned int what, uint64_t *bitmap);
@@ -199,8 +221,9 @@ long dune_vm_scan(struct dune_root *root, void *addr, size_t len,
 /*
  * Between begin and end, dune_vm_ calls of this thread do not flush; end does,
  * once for all. Until then other threads may still use what was removed or
- * restricted, and this one too. Nests. end returns 0 or the -EINVAL of an end
- * without a begin.
+ * restricted, and this one too. Nests.
+ *
+ * -EINVAL: an end without a begin.
  */
 int dune_vm_batch_begin(void);
 int dune_vm_batch_end(void);
@@ -211,8 +234,14 @@ int dune_vm_batch_end(void);
  * its next dune_vm_poll(), which costs a few instructions when there is nothing
  * to do. A thread that forgets to poll is interrupted after a while. Interrupts
  * of other threads (dune_ipi.h) are taken in dune_vm_poll() too, unless the caller
- * has them off. Dune mode only: -EINVAL. dune_vm_poll() returns 1 when it flushed
- * or took interrupts, else 0.
+ * has them off.
+ *
+ * Context: Dune mode only.
+ *
+ * Result: 0 or a negative errno; dune_vm_poll() 1 when it flushed or took
+ * interrupts.
+ *
+ * -EINVAL: not in Dune mode.
  */
 int dune_vm_poll_begin(void);
 int dune_vm_poll(void);

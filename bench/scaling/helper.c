@@ -24,8 +24,39 @@ struct helper {
 } __attribute__((aligned(4096)));
 
 static struct helper helpers[MAX_HELPERS];
+static const volatile char *memory;
 static int nr_helpers;
-static const struct crowd *last_crowd;
+static const struct crowd nobody, *last_crowd = &nobody;
+
+void helpers_read(const volatile char *at)
+{
+	memory = at;
+}
+
+static inline void read_memory(void)
+{
+	if (memory)
+		(void)*memory;
+}
+
+static void spin(struct helper *h)
+{
+	while (!h->stop) {
+		read_memory();
+		h->beat++;
+	}
+}
+
+static void poll(struct helper *h)
+{
+	MUST(dune_vm_poll_begin() == 0);
+	while (!h->stop) {
+		read_memory();
+		dune_vm_poll();
+		h->beat++;
+	}
+	MUST(dune_vm_poll_end() == 0);
+}
 
 static void block(struct helper *h)
 {
@@ -33,9 +64,16 @@ static void block(struct helper *h)
 
 	while (!h->stop) {
 		h->rounds++;
+		read_memory();
 		MUST(sys3(SYS_read, h->pipe[0], (long)&c, 1) == 1);
 	}
 }
+
+static void (*const loops[])(struct helper *h) = {
+	[HELPER_SPIN] = spin,
+	[HELPER_BLOCK] = block,
+	[HELPER_POLL] = poll,
+};
 
 static void *helper_main(void *arg)
 {
@@ -47,11 +85,7 @@ static void *helper_main(void *arg)
 		guest_enter();
 	h->fd = dune_vcpu_fd();
 	h->ready = 1;
-	if (h->kind == HELPER_SPIN)
-		while (!h->stop)
-			h->beat++;
-	else
-		block(h);
+	loops[h->kind](h);
 	if (h->mode == DUNE) {
 		MUST(dune_inside());
 		guest_leave();
@@ -131,7 +165,7 @@ void helpers_settle(void)
 		uint64_t beat = h->beat;
 
 		/* A whole quantum of its CPU and more. */
-		while (h->kind == HELPER_SPIN && h->beat < beat + 50)
+		while (h->kind != HELPER_BLOCK && h->beat < beat + 50)
 			asm volatile("pause");
 	}
 	/* The last one on each CPU; on this CPU it makes no difference. */

@@ -12,6 +12,7 @@
 enum helper_kind {
 	HELPER_SPIN,		/* computes, makes no system call */
 	HELPER_BLOCK,		/* sleeps in read() of a pipe */
+	HELPER_POLL,		/* DUNE mode: looks for flushes, dune_vm_poll() */
 };
 
 #define MAX_HELPERS 15
@@ -25,6 +26,11 @@ struct crowd {
 	int nr_cpus;		/* on so many CPUs */
 };
 
+/*
+ * What helpers that are started from now on read all the time, or before they
+ * sleep; NULL: nothing.
+ */
+void helpers_read(const volatile char *memory);
 /* In DUNE mode they do it in Dune mode. */
 void helpers_start(const struct crowd *crowd, enum mode mode);
 /* Until each spinner is seen to run since the call. Any mode. */

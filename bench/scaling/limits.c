@@ -22,6 +22,12 @@ void limit(const char *what, double measured, double most, double native)
 	print(what, measured <= most, measured, "<=", most, native);
 }
 
+void goal(const char *what, double measured, double aimed_at)
+{
+	printf("goal %s %s: measured %g, aimed at %g\n",
+	       measured <= aimed_at ? "reached" : "missed", what, measured, aimed_at);
+}
+
 /* Another kernel, or what ran before in this boot, may make Linux itself slower. */
 static bool is_6_1(void)
 {

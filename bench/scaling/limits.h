@@ -10,6 +10,8 @@
 
 /* native: of the same run, for the reader; negative: there is none. */
 void limit(const char *what, double measured, double most, double native);
+/* What is aimed at where another limit holds until it is reached: only printed. */
+void goal(const char *what, double measured, double aimed_at);
 /*
  * Absolute limits are those of kernel 6.1, where plain Linux takes linux_takes
  * for the operation; on other kernels the difference is the limit.

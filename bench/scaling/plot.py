@@ -49,6 +49,34 @@ def single(axis, rows, unit):
     axis.legend(fontsize='small')
 
 
+def paging(axis, rows, title, name):
+    """Guest paging: a bar for Linux and one for Dune, of the rows that name gives one."""
+    found = {}
+    for r in rows:
+        if name(r):
+            found.setdefault(name(r), {})[r['mode']] = r['median']
+    y = range(len(found))
+    axis.barh([i + 0.2 for i in y], [p.get('native', 0) for p in found.values()], 0.4, label='Linux')
+    axis.barh([i - 0.2 for i in y], [p.get('dune', 0) for p in found.values()], 0.4, label='Dune')
+    axis.set_yticks(list(y), list(found), fontsize='x-small')
+    axis.invert_yaxis()
+    axis.set_xscale('log')
+    axis.set_title(title)
+    axis.legend(fontsize='small')
+
+
+def of_appel(r):
+    if r['machine']['program'] == 'appel' and r['op'] != 'nothing':
+        return '{op}, {vcpus} threads, {who}'.format(**r)
+    return None
+
+
+def of_protect(r):
+    if r['machine']['program'] == 'protect' and r['op'] != 'nothing' and r['state'] == 'shared':
+        return '{op} {pages}, {who}'.format(**r)
+    return None
+
+
 def draw(rows, path, title):
     try:
         import matplotlib
@@ -62,14 +90,19 @@ def draw(rows, path, title):
     least = min(r['machine']['cpus'] for r in rows)
     sweeps = [r for r in rows if r['sweep'] and r['machine']['cpus'] == most]
     unit = rows[0]['machine']['unit']
-    figure, axes = pyplot.subplots(2, 2, figsize=(15, 11), constrained_layout=True)
+    figure, axes = pyplot.subplots(3, 2, figsize=(15, 18), constrained_layout=True)
     sweep(axes[0][0], [r for r in sweeps if r['op'] == 'fault' and r['state'] == 'host'],
           'EPT violation, page mapped by the host', unit)
     sweep(axes[0][1], [r for r in sweeps if r['op'] == 'fault' and r['state'] == 'none'],
           'first touch of anonymous memory', unit)
     sweep(axes[1][0], [r for r in sweeps if r['op'] == 'dontneed'],
           'madvise(DONTNEED) of one page, made in the guest', unit)
-    single(axes[1][1], [r for r in rows if r['machine']['cpus'] == least], unit)
+    single(axes[1][1], [r for r in rows if r['machine']['cpus'] == least and
+                        r['machine']['program'].startswith('ept_')], unit)
+    paging(axes[2][0], [r for r in rows if r['machine']['cpus'] == most],
+           f'write barriers by page protection, {unit} a page', of_appel)
+    paging(axes[2][1], [r for r in rows if r['machine']['cpus'] == least],
+           f"changing the program's own page table, {unit}", of_protect)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 

@@ -51,7 +51,7 @@ class Row:
 
 
 # These have tables of their own.
-APART = ('exits', 'trap')
+APART = ('exits', 'trap', 'appel', 'protect', 'scan', 'ipi')
 
 
 def others_than(programs, rows):
@@ -67,7 +67,7 @@ def parse(lines):
             rows.append(Row(machine, line))
         elif line.startswith('event '):
             rows[-1].add_event(line)
-        elif line.startswith('limit ') or line.startswith('limits: '):
+        elif line.startswith(('limit ', 'limits: ', 'goal ')):
             limits.append(line)
     return rows, limits
 

@@ -7,7 +7,7 @@
 
 #define MAX_TEAM 15
 #define AREA_BASE ((char *)0x300000000000)
-#define AREA_SIZE GIB
+#define AREA_SIZE (MAX_TEAM * GIB)
 #define LOCAL_STRIDE (64 * MIB)
 /* The first page of each 2 MiB is mapped throughout: so are its tables. */
 #define PER_TABLE 511
@@ -16,7 +16,6 @@ struct member {
 	int index;
 	pthread_t thread;
 	volatile int fd;
-	int done;			/* operations stored */
 	uint32_t cost[TEAM_OPS];
 	uint8_t clean[TEAM_OPS];
 } __attribute__((aligned(4096)));
@@ -34,7 +33,7 @@ static uint8_t all_clean[MAX_TEAM * TEAM_OPS];
 
 const char *layout_name(enum layout layout)
 {
-	static const char *const names[] = { "local", "neighbour", "shared" };
+	static const char *const names[] = { "local", "neighbour", "shared", "apart" };
 
 	return names[layout];
 }
@@ -59,6 +58,8 @@ static volatile char *page(int member, int i)
 
 	if (team.work->layout == LOCAL)
 		base += member * LOCAL_STRIDE;
+	else if (team.work->layout == APART)
+		base += member * GIB;
 	else if (team.work->layout == NEIGHBOUR)
 		i = i * team.nr + member;
 	return base + i / PER_TABLE * 2 * MIB + (i % PER_TABLE + 1) * PAGE;
@@ -69,25 +70,34 @@ static volatile char *table_of(volatile char *p)
 	return (volatile char *)((uintptr_t)p & ~(2 * MIB - 1));
 }
 
-static void touch_tables(void)
+static void touch_tables(int member)
 {
-	for (int m = 0; m < team.nr; m++)
-		for (int i = 0; i < TEAM_PAGES; i++)
-			touch((char *)table_of(page(m, i)));
+	for (int i = 0; i < TEAM_PAGES; i++)
+		touch((char *)table_of(page(member, i)));
 }
 
 /* Nothing mapped but the tables; then as the work wants it. Plain mode. */
 static void prepare_round(void)
 {
 	MUST(madvise(AREA_BASE, AREA_SIZE, MADV_DONTNEED) == 0);
-	touch_tables();
-	for (int m = 0; m < team.nr; m++)
+	for (int m = 0; m < team.nr; m++) {
+		touch_tables(m);
 		for (int i = 0; i < TEAM_PAGES; i++)
 			team.work->prepare(page(m, i));
-	if (team.mode == DUNE) {
-		guest_enter();
-		touch_tables();
 	}
+	if (team.mode == DUNE)
+		guest_enter();
+}
+
+/*
+ * Each its own: who has touched another one's GiB in Dune mode may remember what it
+ * leads to, and is told of its changes.
+ */
+static void gather_for_round(int member)
+{
+	barrier();
+	touch_tables(member);
+	barrier();
 }
 
 static uint64_t interrupts(void)
@@ -98,14 +108,19 @@ static uint64_t interrupts(void)
 	       emucount_read(EMUCOUNT_SELF, EMU_EXIT(1));
 }
 
+static int group(void)
+{
+	return team.work->group ? team.work->group : 1;
+}
+
 /* first: where to store what this round takes. */
 static void work_round(struct member *self, int first)
 {
 	const struct work *work = team.work;
 	uint64_t t0, t1, irqs;
 
-	for (int i = 0; i < TEAM_PAGES; i++) {
-		volatile char *p = page(self->index, i);
+	for (int i = 0; i < TEAM_PAGES / group(); i++) {
+		volatile char *p = page(self->index, i * group());
 
 		work->before(p);
 		if (work->layout == SHARED)
@@ -116,13 +131,13 @@ static void work_round(struct member *self, int first)
 		t1 = cost_now();
 		self->clean[first + i] = work->samples == ALL ||
 					interrupts() == irqs;
-		self->cost[first + i] = t1 - t0;
+		self->cost[first + i] = (t1 - t0) / group();
 	}
 }
 
 static int store_at(int round)
 {
-	return round ? (round - 1) * TEAM_PAGES : 0;
+	return round ? (round - 1) * (TEAM_PAGES / group()) : 0;
 }
 
 static void *member_main(void *arg)
@@ -135,6 +150,7 @@ static void *member_main(void *arg)
 		self->fd = dune_vcpu_fd();
 	}
 	for (int round = 0; round <= TEAM_ROUNDS; round++) {
+		gather_for_round(self->index);
 		barrier();
 		work_round(self, store_at(round));
 		barrier();
@@ -153,6 +169,7 @@ static void lead(struct result *r)
 
 	for (int round = 0; round <= TEAM_ROUNDS; round++) {
 		prepare_round();
+		gather_for_round(0);
 		snapshot(before);
 		barrier();
 		work_round(&members[0], store_at(round));
@@ -184,7 +201,7 @@ const struct result *team_measure(const struct label *label,
 				  const struct work *work)
 {
 	struct result *r = result_new(label);
-	int m, n = 0;
+	int m, ops, n = 0;
 
 	team.work = work;
 	team.mode = label->mode;
@@ -199,14 +216,15 @@ const struct result *team_measure(const struct label *label,
 	for (m = 0; m < team.nr; m++) {
 		if (m)
 			pthread_join(members[m].thread, NULL);
-		memcpy(all_costs + n, members[m].cost, sizeof(members[m].cost));
-		memcpy(all_clean + n, members[m].clean, sizeof(members[m].clean));
-		n += TEAM_OPS;
+		ops = TEAM_ROUNDS * (TEAM_PAGES / group());
+		memcpy(all_costs + n, members[m].cost, ops * sizeof(*all_costs));
+		memcpy(all_clean + n, members[m].clean, ops);
+		n += ops;
 	}
 	munmap(AREA_BASE, AREA_SIZE);
 	r->totals = true;
 	for (int i = 0; i < NR_EVENTS; i++)
-		r->event_mean[i] = (double)(int32_t)r->event[i] / n;
+		r->event_mean[i] = (double)(int32_t)r->event[i] / n / group();
 	result_costs(r, all_costs, all_clean, n);
 	return r;
 }

@@ -12,7 +12,8 @@ enum layout {
 	LOCAL,		/* each thread in a 2 MiB region of its own, 64 MiB apart */
 	NEIGHBOUR,	/* interleaved page by page in the same regions */
 	SHARED,		/* all the same pages, each at the same moment */
-	NR_LAYOUTS
+	NR_LAYOUTS,	/* that sweeps go through */
+	APART = NR_LAYOUTS	/* as LOCAL, but 1 GiB apart */
 };
 const char *layout_name(enum layout layout);
 
@@ -25,6 +26,11 @@ struct work {
 	void (*op)(volatile char *page);
 	/* Which operations count: all, or those no interrupt disturbed. */
 	enum { UNDISTURBED, ALL } samples;
+	/*
+	 * Pages of one operation, contiguous but for NEIGHBOUR; before() and op()
+	 * get the first. The cost is divided by it. 0: one.
+	 */
+	int group;
 };
 
 #define TEAM_ROUNDS 3		/* that count, after one that does not */

@@ -155,9 +155,13 @@ void flush_range(struct vm_op *op, u64 start, u64 end)
 
 	flush_local(op, start, end);
 	members_fence();
-	for (u64 i = root_next_touched(op->root, region_index(start)); i <= last;
-	     i = root_next_touched(op->root, i + 1))
-		kicks += post_members(op, &op->root->region[i]);
+	for (u64 i = region_index(start); i <= last; i++) {
+		/* Of one region no look at what comes behind: that may be far. */
+		if (last > region_index(start))
+			i = root_next_touched(op->root, i);
+		if (i <= last)
+			kicks += post_members(op, &op->root->region[i]);
+	}
 	if (kicks)
 		kick(op);
 	wait_for_all(op);
