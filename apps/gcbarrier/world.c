@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+#include "world.h"
+
+#include <string.h>
+
+void world_init(struct world *world, unsigned int mutators)
+{
+	memset(world, 0, sizeof(*world));
+	pthread_mutex_init(&world->lock, NULL);
+	pthread_cond_init(&world->changed, NULL);
+	world->mutators = world->running = mutators;
+	world->wanted = ~0ul;
+	world->limit = 0;	/* nobody begins before the collector is there */
+}
+
+static void stop_running_locked(struct world *world)
+{
+	world->running--;
+	pthread_cond_broadcast(&world->changed);
+}
+
+static void run_again_locked(struct world *world)
+{
+	while (world->stop)
+		pthread_cond_wait(&world->changed, &world->lock);
+	world->running++;
+}
+
+static void count_locked(struct world *world, unsigned int operations)
+{
+	world->operations += operations;
+	if (operations && world->operations >= world->wanted)
+		pthread_cond_broadcast(&world->changed);
+}
+
+/* The collector sets a new limit when it is ready for the next collection. */
+static void wait_below_limit_locked(struct world *world)
+{
+	while (world->operations >= world->limit)
+		pthread_cond_wait(&world->changed, &world->lock);
+}
+
+void world_pause(struct world *world, unsigned int operations)
+{
+	pthread_mutex_lock(&world->lock);
+	count_locked(world, operations);
+	if (world->stop || world->operations >= world->limit) {
+		stop_running_locked(world);
+		wait_below_limit_locked(world);
+		run_again_locked(world);
+	}
+	pthread_mutex_unlock(&world->lock);
+}
+
+void world_wait_for_memory(struct world *world)
+{
+	unsigned long seen;
+
+	pthread_mutex_lock(&world->lock);
+	seen = world->cycles;
+	world->hungry++;
+	stop_running_locked(world);
+	while (world->cycles == seen)
+		pthread_cond_wait(&world->changed, &world->lock);
+	world->hungry--;
+	run_again_locked(world);
+	pthread_mutex_unlock(&world->lock);
+}
+
+void world_leave(struct world *world, unsigned int operations)
+{
+	pthread_mutex_lock(&world->lock);
+	count_locked(world, operations);
+	world->mutators--;
+	stop_running_locked(world);
+	pthread_mutex_unlock(&world->lock);
+}
+
+int world_wait_for_work(struct world *world, unsigned long operations)
+{
+	int more;
+
+	pthread_mutex_lock(&world->lock);
+	world->wanted = world->operations + operations;
+	world->limit = world->wanted + operations;
+	pthread_cond_broadcast(&world->changed);
+	while (world->mutators && !world->hungry && world->operations < world->wanted)
+		pthread_cond_wait(&world->changed, &world->lock);
+	more = world->mutators != 0;
+	pthread_mutex_unlock(&world->lock);
+	return more;
+}
+
+void world_stop(struct world *world)
+{
+	pthread_mutex_lock(&world->lock);
+	__atomic_store_n(&world->stop, 1, __ATOMIC_RELAXED);
+	while (world->running)
+		pthread_cond_wait(&world->changed, &world->lock);
+	pthread_mutex_unlock(&world->lock);
+}
+
+void world_start(struct world *world)
+{
+	pthread_mutex_lock(&world->lock);
+	__atomic_store_n(&world->stop, 0, __ATOMIC_RELAXED);
+	world->cycles++;
+	pthread_cond_broadcast(&world->changed);
+	pthread_mutex_unlock(&world->lock);
+}
