@@ -10,7 +10,7 @@ void world_init(struct world *world, unsigned int mutators)
 	pthread_cond_init(&world->changed, NULL);
 	world->mutators = world->running = mutators;
 	world->wanted = ~0ul;
-	world->limit = 0;	/* nobody begins before the collector is there */
+	world->limit = 0;	/* nobody begins before who makes the rounds is there */
 }
 
 static void stop_running_locked(struct world *world)
@@ -33,7 +33,7 @@ static void count_locked(struct world *world, unsigned int operations)
 		pthread_cond_broadcast(&world->changed);
 }
 
-/* The collector sets a new limit when it is ready for the next collection. */
+/* A new limit is set when the next round is prepared. */
 static void wait_below_limit_locked(struct world *world)
 {
 	while (world->operations >= world->limit)
@@ -82,6 +82,7 @@ int world_wait_for_work(struct world *world, unsigned long operations)
 
 	pthread_mutex_lock(&world->lock);
 	world->wanted = world->operations + operations;
+	world->slack = operations;
 	world->limit = world->wanted + operations;
 	pthread_cond_broadcast(&world->changed);
 	while (world->mutators && !world->hungry && world->operations < world->wanted)
@@ -104,6 +105,7 @@ void world_start(struct world *world)
 {
 	pthread_mutex_lock(&world->lock);
 	__atomic_store_n(&world->stop, 0, __ATOMIC_RELAXED);
+	world->limit = world->operations + world->slack;
 	world->cycles++;
 	pthread_cond_broadcast(&world->changed);
 	pthread_mutex_unlock(&world->lock);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Stopping the mutators for the short end of a collection. A mutator stops only
- * in world_ calls, between two operations: all its objects are reachable then.
+ * Stopping the threads that change memory (mutators) for a short while, in which
+ * another one finishes its round: a collection, a snapshot. A mutator stops only in
+ * world_ calls, between two operations: memory is consistent then.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -15,20 +16,21 @@ struct world {
 	unsigned int running;		/* of them, not in world_pause() */
 	unsigned int hungry;		/* wait for memory */
 	unsigned int stop;		/* atomic for reading */
-	unsigned long cycles;		/* collections that are over */
+	unsigned long cycles;		/* rounds that are over */
 	unsigned long operations;
-	unsigned long wanted;		/* operations at which to collect again */
-	unsigned long limit;		/* at which to wait for the collector */
+	unsigned long wanted;		/* operations at which the next round begins */
+	unsigned long limit;		/* at which to wait for it */
+	unsigned long slack;		/* operations to make beside the end of a round */
 };
 
 void world_init(struct world *world, unsigned int mutators);
 
 /*
  * Mutators: say what was done since the last call; wait while the world is
- * stopped, or until a collector that is behind has caught up.
+ * stopped, or until whoever makes the rounds has caught up.
  */
 void world_pause(struct world *world, unsigned int operations);
-/* Wait for the next collection to be over. */
+/* Wait for the next round to be over. */
 void world_wait_for_memory(struct world *world);
 void world_leave(struct world *world, unsigned int operations);
 
@@ -39,12 +41,12 @@ static inline void world_safepoint(struct world *world)
 }
 
 /*
- * Collector: wait until that many operations were made, or somebody waits for
+ * Who makes the rounds: wait until that many operations were made, or somebody waits for
  * memory; 0 when all mutators have ended.
  */
 int world_wait_for_work(struct world *world, unsigned long operations);
 void world_stop(struct world *world);
-/* The collection is over. */
+/* Mutators go on; the caller may still work. */
 void world_start(struct world *world);
 
 #endif /* WORLD_H */
