@@ -183,15 +183,11 @@ static int paging_setup(struct dune_vm *vm, uint64_t syscall_entry)
 		.syscall_entry = syscall_entry,
 		.syscall_target = (uint64_t)dune_syscall_entry,
 	};
-	uint64_t table = (uint64_t)vm->slot_table;
 	void *idt;
 	int err = paging_init(&setup);
 
-	/* What the #PF handler touches: it cannot fault itself. */
 	if (!err)
-		err = vm_pin_range(NULL, (uint64_t)__ehdr_start, (uint64_t)_end);
-	if (!err)
-		err = vm_pin_range(NULL, table, table + DUNE_SLOT_TABLE_SIZE);
+		err = dune_own_memory(vm);
 	if (err)
 		return err;
 	idt = paging_page();

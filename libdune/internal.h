@@ -112,6 +112,7 @@ struct dune_vm {
 	unsigned int xsave_size;	/* 0: no XSAVE, FXSAVE area */
 	bool has_pkru;
 	uint32_t run_flags;		/* DUNE_RUN_*, of every thread */
+	uint64_t tls_size;		/* of a thread's TLS, below its thread pointer */
 };
 
 /*
@@ -231,6 +232,9 @@ __attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
 void dune_lock(void);
 void dune_unlock(void);
 
+/* own_memory.c: 0 or a negative errno */
+int dune_own_memory(struct dune_vm *vm);
+
 /* thread.c */
 int dune_threads_init(void);
 void dune_threads_forget(void);
@@ -256,6 +260,10 @@ void dune_quantum_call(void *thread);
 /* vm/fault.c: true: try the access again */
 bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
 bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
+
+/* vm/cow.c: true: the page was copied, try the access again */
+bool dune_vm_cow(struct dune_thread *t, uint64_t addr, uint64_t error);
+extern int dune_vm_cow_used;		/* there was a clone; never 0 again */
 
 /* call_saved.c: fn(arg), with the vector registers kept */
 void dune_call_saved(void (*fn)(void *), void *arg);

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "internal.h"
 #include "rawsys.h"
 #include "vm/setup.h"
+#include "vm/share.h"
 
 /*
  * The calling thread's area, valid if its generation is the vm's: a forked
@@ -129,6 +131,63 @@ static void self_set(struct dune_thread *t)
 	self_generation = dune_vm.generation;
 }
 
+#define STACK_MAX	(1ul << 30)
+
+/* libc reads /proc/self/maps for the first thread's: half a million instructions. */
+static bool first_stack(u64 *start, u64 *end)
+{
+	extern void *__libc_stack_end;
+	uint64_t here = (uint64_t)__builtin_frame_address(0);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_STACK, &limit) || gettid() != getpid())
+		return false;
+	*end = (uint64_t)__libc_stack_end;
+	*start = *end - (limit.rlim_cur < STACK_MAX ? limit.rlim_cur : STACK_MAX);
+	return here >= *start && here < *end;
+}
+
+static int some_stack(u64 *start, u64 *end)
+{
+	pthread_attr_t attr;
+	void *stack;
+	size_t size;
+	int err = -pthread_getattr_np(pthread_self(), &attr);
+
+	if (err)
+		return err;
+	pthread_attr_getstack(&attr, &stack, &size);
+	pthread_attr_destroy(&attr);
+	*end = (uint64_t)stack + size;
+	*start = *end - (size < STACK_MAX ? size : STACK_MAX);
+	return 0;
+}
+
+static int stack_span(struct vm_span *span)
+{
+	return first_stack(&span->start, &span->end) ? 0 :
+	       some_stack(&span->start, &span->end);
+}
+
+/* In every root, the same. The TLS may be in the stack's mapping. */
+static int memory_keep(struct dune_thread *t)
+{
+	uint64_t tls = (uint64_t)__builtin_thread_pointer(), reader = vcpu_reader();
+	struct vm_span spans[THREAD_SPANS] = {
+		/* Exceptions are delivered there, or handled with it. */
+		{ (uint64_t)t, (uint64_t)t + THREAD_SIZE },
+		{ (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE },
+		{ reader, reader + 1 },
+		/* Running code needs these. */
+		{ tls - dune_vm.tls_size, tls + PAGE_SIZE },
+	};
+	int err = stack_span(&spans[4]);
+
+	for (unsigned int i = 0; i < 3 && !err; i++)
+		err = vm_pin_range(&t->vm, spans[i].start, spans[i].end);
+	return err ? err : vm_share_thread(&t->vm, spans);
+}
+
 /* Guest paging finds the thread from here on. */
 static int paging_begin(struct dune_thread *t)
 {
@@ -137,8 +196,7 @@ static int paging_begin(struct dune_thread *t)
 	self_set(t);
 	err = vcpu_begin(&t->vm, t->page);
 	if (!err) {
-		/* Exceptions are delivered there, in every root. */
-		err = vm_pin_range(&t->vm, (uint64_t)t, (uint64_t)t + THREAD_SIZE);
+		err = memory_keep(t);
 		if (err)
 			vcpu_end(&t->vm);
 	}

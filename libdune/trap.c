@@ -15,6 +15,7 @@
 
 /* For trap_entry.S */
 bool dune_trap_fill(struct dune_trap *f);
+bool dune_trap_cow(struct dune_trap *f);
 void dune_trap_ring3(struct dune_trap *f);
 _Noreturn void dune_trap_bad_rip(struct dune_trap *f);
 
@@ -153,6 +154,18 @@ bool dune_trap_fill(struct dune_trap *f)
 	return false;
 }
 
+/*
+ * A page that may be written to after it was copied: before the program's handler.
+ * As above, nothing in here may trap. True: it is done.
+ */
+bool dune_trap_cow(struct dune_trap *f)
+{
+	const uint64_t write = DUNE_PF_PRESENT | DUNE_PF_WRITE;
+
+	return (f->error_code & write) == write && !(f->error_code & ~(write | DUNE_PF_USER)) &&
+	       dune_vm_cow(thread_of(f), f->fault_addr, f->error_code);
+}
+
 /* No handler, or it wants the signal. */
 void dune_trap_unhandled(struct dune_trap *f)
 {
@@ -186,6 +199,8 @@ void dune_trap_ring3(struct dune_trap *f)
 
 	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
 	    dune_vm_fill(t, f->fault_addr))
+		return;
+	if (f->vector == DUNE_VECTOR_PF && dune_vm_cow_used && dune_trap_cow(f))
 		return;
 	if (!t->in_ring3) {
 		/* As if it were native. */

@@ -246,6 +246,9 @@ trap_pf:
 	shr	$USER_BITS, %rax
 	jz	.Lfill
 .Lno_fill:
+	cmpl	$0, dune_vm_cow_used(%rip)
+	jne	.Lcow
+.Lnot_cow:
 	lea	dune_traps + (VECTOR_PF << ENTRY_SHIFT)(%rip), %r12
 	lea	THREAD_IST_PF(%rbx), %r13
 	run_handler $FLAG_IF
@@ -255,6 +258,12 @@ trap_pf:
 	mov	%rsp, %rdi
 	test	%al, %al
 	jz	.Lno_fill
+	jmp	.Lreturn
+.Lcow:
+	call	dune_trap_cow
+	mov	%rsp, %rdi
+	test	%al, %al
+	jz	.Lnot_cow
 	jmp	.Lreturn
 	.cfi_endproc
 	.size	trap_pf, . - trap_pf

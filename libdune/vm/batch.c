@@ -12,8 +12,10 @@ void batch_flush(struct vm_op *op)
 	struct vm_batch *batch = &op->local->batch;
 	struct dune_root *root = op->root;
 
-	if (!batch->nr)
+	if (!batch->nr) {
+		copies_release(op->local);
 		return;
+	}
 	for (u32 i = 0; i < batch->nr; i++) {
 		op->root = batch->range[i].root;
 		flush_range(op, batch->range[i].start, batch->range[i].end);
@@ -25,6 +27,7 @@ void batch_flush(struct vm_op *op)
 	batch->nr = 0;
 	gather_flushed(&batch->gather);
 	gather_release(&batch->gather);
+	copies_release(op->local);
 }
 
 static void move_tables(struct gather *to, struct gather *from)
@@ -61,8 +64,16 @@ int dune_vm_batch_begin(void)
 	if (err)
 		return err;
 	op.local->batch.depth++;
+	op.local->quick = NULL;
 	vm_op_end(&op);
 	return 0;
+}
+
+static void finish(struct vm_op *op)
+{
+	batch_flush(op);
+	if (op->local->view)
+		vm_quick_update(op->local);
 }
 
 int dune_vm_batch_end(void)
@@ -75,7 +86,7 @@ int dune_vm_batch_end(void)
 	if (!op.local->batch.depth)
 		err = -EINVAL;
 	else if (!--op.local->batch.depth)
-		batch_flush(&op);
+		finish(&op);
 	vm_op_end(&op);
 	return err;
 }

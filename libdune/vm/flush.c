@@ -93,7 +93,8 @@ static void kick(struct vm_op *op)
 		hw_kick(&op->local->kick);
 	else if (!hw_interrupt_all())
 		wait_for_runs(op);
-	__builtin_memset(&op->local->kick, 0, sizeof(op->local->kick));
+	for (u32 i = 0; i < plat_load(&vm_state.nr_words); i++)
+		op->local->kick.ids[i] = 0;
 }
 
 /* It polls, and does not poll. */

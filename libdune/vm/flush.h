@@ -6,6 +6,7 @@
 #ifndef DUNE_VM_FLUSH_H
 #define DUNE_VM_FLUSH_H
 
+#include "copy.h"
 #include "op.h"
 
 /* More pages than that: the whole tag. */
@@ -47,8 +48,8 @@ static inline u64 flush_members(const struct vm_op *op,
 {
 	u64 word = members_word(&region->members, i);
 
-	if (op->guest && op->local->id / 64 == i)
-		word &= ~(1ull << op->local->id % 64);
+	if (op->guest && op->local->member_word == i)
+		word &= op->local->others;
 	return word;
 }
 
@@ -100,6 +101,7 @@ op_finish(struct vm_op *op, const struct dune_region *region,
 	}
 	inval_end(&op->root->inval, start, end);
 	gather_release(&op->gather);
+	copies_release(op->local);
 }
 
 /*

@@ -33,21 +33,33 @@ struct vm_batch {
 	struct vm_range range[BATCH_RANGES];
 };
 
+/* share.c: memory of the thread that no clone copies. */
+#define THREAD_SPANS	5u
+
+struct vm_span {
+	u64 start, end;
+};
+
 /* region.c: who has a region's lock */
 #define OWNER_NONE	0u
 #define OWNER_PLAIN	0xffffffffu	/* a thread without a vCPU */
 
 struct vm_local {
 	struct dune_view *view;		/* active; NULL: no vCPU */
+	struct dune_root *quick;	/* its root, if nothing forbids short ways */
 	struct dune_vcpu_page *page;	/* NULL: no vCPU */
 	u32 id;				/* of the vCPU; without: DUNE_MAX_VCPUS */
 	u32 owner;			/* id + 1, or OWNER_PLAIN */
+	u32 member_word;		/* where a region's members have the vCPU */
+	u64 others;			/* all bits of that word but its own */
 	struct dune_view *views;	/* all of the vCPU; views_lock */
 	u32 flush_gen;			/* views of another one are stale */
 	struct vcpu_end *end;		/* vcpus.c: memory for its own end */
 	struct pt_cache cache;
 	struct vm_batch batch;
 	struct dune_kick kick, wait;	/* flush.c: clear between uses */
+	struct vm_copy *dropped;	/* copy.c: to be freed after the next flush */
+	struct vm_span span[THREAD_SPANS];	/* cow_lock, all; end 0: none */
 	/* pool.c */
 	u32 nr_pages, nr_cells;
 	void *page_of[POOL_MAGAZINE];

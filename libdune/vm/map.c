@@ -141,12 +141,19 @@ static int map_all(struct vm_op *op, const struct map *map)
 	return err;
 }
 
+static bool is_own(u64 start, u64 end)
+{
+	for (u64 i = region_index(start); i <= region_index(end - 1); i++)
+		if (view_is_pinned(i, PIN_OWN))
+			return true;
+	return false;
+}
+
+/* Neither there nor from there: leaves of own memory are copies (copy.h). */
 static int check_own(const struct map *map)
 {
-	for (u64 i = region_index(map->start); i <= region_index(map->end - 1); i++)
-		if (view_is_pinned(i, PIN_OWN))
-			return -EPERM;
-	return 0;
+	return is_own(map->start, map->end) ||
+	       is_own(map->start + map->delta, map->end + map->delta) ? -EPERM : 0;
 }
 
 static unsigned int max_level(unsigned int flags)

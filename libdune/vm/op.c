@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* What every operation starts from: the thread's state, waiting, the engine's. */
+#include "copy.h"
 #include "op.h"
 #include "pool.h"
 
@@ -78,6 +79,7 @@ int vm_op_begin_plain(struct vm_op *op)
 void vm_local_end(struct vm_local *local)
 {
 	pt_cache_drain(&local->cache);
+	copies_release(local);
 	rcu_end(local);
 	pool_drain(local);
 }

@@ -55,6 +55,12 @@ void rcu_after_fork(void);
 
 #pragma GCC visibility pop
 
+/* After a change of what it depends on. */
+static inline void vm_quick_update(struct vm_local *local)
+{
+	local->quick = local->reader && !local->batch.depth ? local->view->root : NULL;
+}
+
 /* root NULL: the default one. */
 static inline int vm_op_begin(struct vm_op *op, struct dune_root *root)
 {

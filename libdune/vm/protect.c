@@ -26,7 +26,7 @@ static void work_protect(struct vm_op *op, void *arg, struct pt_table *pd, u64 s
 
 static int work_protect_whole(struct vm_op *op, void *arg, u64 index)
 {
-	return region_protect(op, index, *(unsigned int *)arg);
+	return region_change(op, index, PT_COW, *(unsigned int *)arg);
 }
 
 static const struct vm_work protecting = {
@@ -52,7 +52,7 @@ static int protect_everything(struct vm_op *op, unsigned int prot)
 	for (u64 i = root_next_touched(op->root, 0); i < NR_REGIONS;
 	     i = root_next_touched(op->root, i + 1)) {
 		if (view_is_pinned(i, PIN_OWN) ||
-		    region_protect(op, i, prot) != -EAGAIN)
+		    region_change(op, i, PT_COW, prot) != -EAGAIN)
 			continue;
 		struct pt_table *pd = region_make_pd(op, i, &err);
 
@@ -99,11 +99,12 @@ static plat_noinline void ask_others(struct dune_root *root, struct vm_local *lo
 }
 
 /* All of these are outside and will flush anyway, or are gone. */
-static inline bool all_asked(u32 word, u64 members)
+static inline bool all_asked(const struct vm_vcpu *vcpus, u64 members)
 {
 	for (; members; members &= members - 1) {
 		const struct dune_vcpu_page *page =
-			vcpu_page(word * 64 + __builtin_ctzll(members));
+			__atomic_load_n(&vcpus[__builtin_ctzll(members)].page,
+					__ATOMIC_ACQUIRE);
 
 		if (page && !vreq_flush_is_posted(page))
 			return false;
@@ -121,9 +122,9 @@ static inline void flush_small(struct dune_root *root, struct vm_local *local,
 	for (i = 0; i < nr; i++) {
 		u64 others = members_word(&region->members, i);
 
-		if (local->id / 64 == i)
-			others &= ~(1ull << local->id % 64);
-		if (!all_asked(i, others)) {
+		if (local->member_word == i)
+			others &= local->others;
+		if (others && !all_asked(&vm_vcpus[i * 64], others)) {
 			ask_others(root, local, region);
 			return;
 		}
@@ -154,7 +155,7 @@ static inline bool protect_small(struct dune_root *root, struct vm_local *local,
 	struct gather gather = GATHER_INIT;
 	bool done;
 
-	if (!pd || local->batch.depth || local->view->root != root)
+	if (!pd)
 		return false;
 	inval_mark(bucket);
 	done = pt_protect_small(pd, start, end, &vm_state.change[prot], &gather) == PT_DONE;
@@ -172,9 +173,11 @@ static inline bool protect_in_guest(struct dune_root *root, u64 start, u64 end,
 	struct vm_local *local = hw_local();
 	bool done = false;
 
-	if (local->reader) {
+	if (!root)
+		root = vm_state.base;
+	if (local->quick == root) {
 		dune_rcu_lock_by(local->reader);
-		done = protect_small(root ? root : vm_state.base, local, start, end, prot);
+		done = protect_small(root, local, start, end, prot);
 		dune_rcu_unlock_by(local->reader);
 	}
 	hw_irq_restore(irq);

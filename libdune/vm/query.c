@@ -50,6 +50,14 @@ static u64 descend(u64 l3, u64 addr, unsigned int *level)
 	return value;
 }
 
+u64 vm_entry(const struct dune_root *root, u64 addr, unsigned int *level)
+{
+	u64 l3 = plat_load_acquire(&root->region[region_index(addr)].l3), value;
+
+	value = region_in_use(l3) ? descend(l3, addr, level) : 0;
+	return pt_is_present(&pt_x86, value) ? value : 0;
+}
+
 int vm_lookup(const struct dune_root *root, u64 addr, struct dune_vm_entry *entry)
 {
 	u64 l3 = plat_load_acquire(&root->region[region_index(addr)].l3), value;

@@ -23,6 +23,10 @@ int vm_for_range(struct vm_op *op, u64 start, u64 end, const struct vm_work *wor
 		 void *arg);
 /* size.c: dune_vm_split() in an operation. */
 int vm_split(struct vm_op *op, u64 start, u64 end, size_t size);
+/* query.c: what maps addr; under RCU. -ENOENT */
+int vm_lookup(const struct dune_root *root, u64 addr, struct dune_vm_entry *entry);
+/* The same as it is in a table; 0: nothing, or nobody has used the region yet. */
+u64 vm_entry(const struct dune_root *root, u64 addr, unsigned int *level);
 /* So that what follows needs no memory. 0 or -ENOMEM */
 int vm_tables_ready(struct vm_op *op);
 

@@ -36,6 +36,9 @@ void region_settle_locked(struct dune_root *root, u64 index, u64 gpa)
 		return;
 	touch(root, index);
 	region_is_untouched(root, region->l3, &rights);
+	/* The library's own is everybody's, in copies of a root too. */
+	if (view_is_pinned(index, PIN_OWN))
+		rights = PT_RWX | PT_U;
 	plat_store_release(&region->l3, region_leaf(gpa, rights));
 }
 
@@ -164,7 +167,7 @@ static bool is_reduced(u64 old, u64 new)
 		pt_x86.perm_mask) != 0;
 }
 
-static int protect_locked(struct vm_op *op, u64 index, unsigned int rights)
+static int change_locked(struct vm_op *op, u64 index, unsigned int keep, unsigned int set)
 {
 	u64 l3 = op->root->region[index].l3, new;
 	unsigned int old;
@@ -175,10 +178,10 @@ static int protect_locked(struct vm_op *op, u64 index, unsigned int rights)
 		return 0;
 	if (region_is_untouched(op->root, l3, &old)) {
 		/* Nobody has it cached. */
-		set_locked(op, index, region_lazy(rights | (old & PT_COW)));
+		set_locked(op, index, region_lazy((old & keep) | set));
 		return 0;
 	}
-	new = pt_x86.set_rights(l3, rights | (pt_x86.rights(l3) & PT_COW));
+	new = pt_x86.set_rights(l3, (pt_x86.rights(l3) & keep) | set);
 	if (is_reduced(l3, new))
 		set_and_flush_locked(op, index, new);
 	else if (new != l3)
@@ -186,13 +189,13 @@ static int protect_locked(struct vm_op *op, u64 index, unsigned int rights)
 	return 0;
 }
 
-int region_protect(struct vm_op *op, u64 index, unsigned int rights)
+int region_change(struct vm_op *op, u64 index, unsigned int keep, unsigned int set)
 {
 	struct dune_region *region = &op->root->region[index];
 	int err;
 
 	region_lock(region, op->local);
-	err = protect_locked(op, index, rights);
+	err = change_locked(op, index, keep, set);
 	region_unlock(region);
 	return err;
 }

@@ -86,8 +86,8 @@ void region_settle_locked(struct dune_root *root, u64 index, u64 gpa);
  */
 struct pt_table *region_make_pd(struct vm_op *op, u64 index, int *err);
 
-/* All of a region that has no PD: rights, or nothing. -EAGAIN: it has one. */
-int region_protect(struct vm_op *op, u64 index, unsigned int rights);
+/* All of a region that has no PD: rights & keep | set, or nothing. -EAGAIN: it has one. */
+int region_change(struct vm_op *op, u64 index, unsigned int keep, unsigned int set);
 int region_unmap(struct vm_op *op, u64 index);
 /* A region where nothing is mapped becomes a leaf. -EEXIST */
 int region_map(struct vm_op *op, u64 index, u64 gpa, unsigned int rights);

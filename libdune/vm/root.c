@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* Roots; see dune_vm.h. */
+#include "copy.h"
+#include "cow.h"
 #include "pool.h"
+#include "pt_entry.h"
 #include "region.h"
 #include "root.h"
 #include "space.h"
@@ -29,7 +32,8 @@ void root_link(struct dune_root *root)
 {
 	vm_lock(&vm_state.views_lock);
 	root->next = vm_state.roots;
-	vm_state.roots = root;
+	/* Who has a cow_lock goes through the list without views_lock. */
+	plat_store_release(&vm_state.roots, root);
 	vm_unlock(&vm_state.views_lock);
 }
 
@@ -77,25 +81,35 @@ struct dune_root *dune_root_current(void)
 	return local && local->view ? local->view->root : NULL;
 }
 
+int root_make(struct vm_local *local, struct dune_root **root)
+{
+	u32 pcid = pcid_get();
+
+	if (!pcid)
+		return -ENOSPC;
+	*root = root_alloc(local, pcid);
+	if (!*root) {
+		pcid_put(pcid);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 int dune_root_create(struct dune_root **root)
 {
+	struct dune_root *made;
 	struct vm_op op;
-	u32 pcid;
 	int err = vm_op_begin(&op, NULL);
 
 	if (err)
 		return err;
-	err = -ENOSPC;
-	pcid = pcid_get();
-	if (pcid) {
-		*root = root_alloc(op.local, pcid);
-		err = *root ? 0 : -ENOMEM;
-		if (err)
-			pcid_put(pcid);
-		else
-			root_link(*root);
-	}
+	err = root_make(op.local, &made);
+	if (!err)
+		root_link(made);
 	vm_op_end(&op);
+	/* The program's memory: it may fault. */
+	if (!err)
+		*root = made;
 	return err;
 }
 
@@ -124,6 +138,7 @@ static void load(struct vm_local *local, struct dune_view *view)
 	plat_full_mb();
 	hw_set_cr3(cr3_of(local, view));
 	local->view = view;
+	vm_quick_update(local);
 	__atomic_store_n(&vcpu->active, view->root, __ATOMIC_RELEASE);
 }
 
@@ -182,32 +197,40 @@ static bool is_active(const struct dune_root *root)
 	return false;
 }
 
-static void free_pd(struct dune_root *root, u64 index)
+static void free_leaf(struct vm_local *local, u64 value)
 {
-	struct pt_table *pd = pt_table_of(root->region[index].l3 & pt_x86.addr_mask);
+	struct vm_copy *copy = pt_is_present(&pt_x86, value) ? copy_of(value, 1) : NULL;
 
+	if (copy)
+		copy_put(local, copy);
+}
+
+static void free_table(struct vm_local *local, struct pt_table *table)
+{
 	for (unsigned int i = 0; i < PT_ENTRIES; i++) {
-		u64 value = pd->entry[i];
+		u64 value = table->entry[i];
 
-		if ((value & pt_x86.present_mask) && !(value & pt_x86.leaf_bit))
-			pt_table_free(pt_table_of(value & pt_x86.addr_mask));
+		if (table->level == 1)
+			free_leaf(local, value);
+		else if (pt_is_table(&pt_x86, value, table->level))
+			free_table(local, pt_table_of(value & pt_x86.addr_mask));
 	}
-	pt_table_free(pd);
+	pt_table_free(table);
 }
 
 /* Nobody uses it, and no vCPU has it active: PCIDs are flushed when reused. */
-static void root_destroy(struct vm_local *local, struct dune_root *root)
+void root_destroy(struct vm_local *local, struct dune_root *root)
 {
 	u32 ids = plat_load(&vm_state.nr_words) * 64;
 
 	for (u32 id = 0; id < ids; id++)
 		if (root->view[id])
 			view_destroy(root->view[id], local);
-	root_unlink(root);
 	for (u64 i = root_next_touched(root, 0); i < NR_REGIONS;
 	     i = root_next_touched(root, i + 1))
 		if (region_is_table(root->region[i].l3))
-			free_pd(root, i);
+			free_table(local, pt_table_of(root->region[i].l3 & pt_x86.addr_mask));
+	copies_release(local);
 	pcid_put(root->pcid);
 	space_put(root->region, ROOT_BLOCKS);
 }
@@ -223,10 +246,15 @@ int dune_root_free(struct dune_root *root)
 	if (err)
 		return err;
 	batch_flush(&op);
-	if (is_active(root))
+	/* Nobody looks for those that share its pages. */
+	cow_lock_all(op.local);
+	if (is_active(root)) {
 		err = -EBUSY;
-	else
+	} else {
+		root_unlink(root);
 		root_destroy(op.local, root);
+	}
+	cow_unlock_all();
 	vm_op_end(&op);
 	return err;
 }

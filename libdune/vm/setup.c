@@ -9,6 +9,7 @@
 #include "region.h"
 #include "root.h"
 #include "setup.h"
+#include "share.h"
 #include "space.h"
 
 static void warn(const char *msg)
@@ -71,12 +72,15 @@ static int slots_init(u32 nr_slots)
 	long p = hw_syscall(SYS_mmap, 0, size, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	int err;
+
 	if (p < 0)
 		return p;
 	vm_state.slot_hva = (u64 *)p;
 	vm_state.nr_slots = nr_slots;
 	ops.slot_hva = vm_state.slot_hva;
-	return vm_pin_range(NULL, p, p + size);
+	err = vm_share_own(p, p + size);
+	return err ? err : vm_pin_range(NULL, p, p + size);
 }
 
 /* Code of the guest at the host's LSTAR: jmp *0(%rip), and where to. */
@@ -126,6 +130,7 @@ static void changes_init(void)
 {
 	for (unsigned int rights = 0; rights < 16; rights++)
 		pt_change_init(&vm_state.change[rights], &pt_x86, PT_COW, rights);
+	pt_change_init(&vm_state.to_cow, &pt_x86, PT_RIGHTS, PT_COW);
 }
 
 static int base_init(void)
@@ -147,6 +152,7 @@ int paging_init(const struct vm_setup *setup)
 	int err;
 
 	vm_state.caps = setup->caps;
+	vm_state.pid = hw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	node_init();
 	changes_init();
 	hw_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
@@ -171,6 +177,7 @@ void paging_undo(void)
 			   vm_state.nr_slots * sizeof(u64), 0, 0, 0, 0);
 	space_forget();
 	view_forget();
+	share_forget();
 	pool_forget();
 	__builtin_memset(&vm_state, 0, sizeof(vm_state));
 	__builtin_memset(vm_vcpus, 0, sizeof(vm_vcpus));

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* dune_vm_unmap(). */
+#include "copy.h"
 #include "range.h"
+
+static void drop_copy(void *local, u64 addr, u64 entry, unsigned int level)
+{
+	struct vm_copy *copy = copy_of(entry, level);
+
+	(void)addr;
+	if (copy)
+		copy_put(local, copy);
+}
 
 static inline void unmap_inside(struct vm_op *op, struct pt_table *pd, u64 start,
 				u64 end)
@@ -10,6 +20,8 @@ static inline void unmap_inside(struct vm_op *op, struct pt_table *pd, u64 start
 			.addr = start, .end = end, .top = pd,
 			.cache = &op->local->cache, .gather = &op->gather,
 		},
+		.removed = op->root->is_clone ? drop_copy : NULL,
+		.arg = op->local,
 	};
 
 	pt_unmap(&op->root->pt, &unmap);

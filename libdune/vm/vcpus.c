@@ -30,6 +30,8 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	vm_plain_adopt(local);
 	local->id = id;
 	local->owner = id + 1;
+	local->member_word = id / 64;
+	local->others = ~(1ull << id % 64);
 	local->end = pool_cell(local);
 	if (!local->end)
 		return -ENOMEM;
@@ -43,10 +45,16 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	plat_rcu_register();
 	local->reader = dune_rcu_reader();
 	local->view = view;
+	vm_quick_update(local);
 	local->page = page;
 	__atomic_store_n(&vm_vcpus[id].active, vm_state.base, __ATOMIC_RELAXED);
 	__atomic_store_n(&vm_vcpus[id].page, page, __ATOMIC_RELEASE);
 	return 0;
+}
+
+u64 vcpu_reader(void)
+{
+	return (u64)URCU_TLS(urcu_bp_reader);
 }
 
 static void unmap_page(plat_rcu_t *rcu)
@@ -68,6 +76,7 @@ void vcpu_end(struct vm_local *local)
 	while (local->views)
 		view_destroy(local->views, local);
 	local->view = NULL;
+	local->quick = NULL;
 	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);
 	__atomic_store_n(&vm_vcpus[local->id].active, NULL, __ATOMIC_RELAXED);
 	local->page = NULL;

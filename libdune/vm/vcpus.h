@@ -20,6 +20,8 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page);
  * page is unmapped here, when nobody can look at it any more.
  */
 void vcpu_end(struct vm_local *local);
+/* Address of what the calling thread's read sections write to, after vcpu_begin(). */
+u64 vcpu_reader(void);
 
 #pragma GCC visibility pop
 

@@ -16,7 +16,7 @@
  * An operation (op.h) runs with interrupts off in the guest, because a handler
  * may call libdune on top of it, and under RCU.
  *
- * Locks, an earlier one outside of a later one: those of the pool's depots,
+ * Locks, an earlier one outside of a later one: cow_lock, those of the pool's depots,
  * space_lock, views_lock, a region's, a table's (smp/pt_table.h). Memory is had
  * before views_lock or a region's lock is taken.
  */
@@ -65,6 +65,8 @@ struct dune_root {
 	struct dune_region *region;	/* NR_REGIONS; constant */
 	u32 pcid;			/* 0: the default root's; constant */
 	u32 base_rights;		/* PT_R | ... of untouched regions */
+	u32 family;			/* that shares pages by PT_COW; 0: never cloned */
+	u32 is_clone;			/* not who keeps the memory; constant */
 	struct dune_root *next;		/* of all; views_lock */
 	struct inval inval;		/* operations under way */
 	struct dune_view *view[DUNE_MAX_VCPUS];	/* by vCPU; views_lock */
@@ -92,6 +94,8 @@ struct vm_vcpu {
 
 #define ROOT_ANY	((struct dune_root *)1)
 
+#define COW_LOCKS	64u
+
 /* Of the process; forgotten by a forked child. */
 struct vm_state {
 	struct dune_root *base;		/* the default root */
@@ -101,9 +105,13 @@ struct vm_state {
 	u32 nr_words;			/* of members: in use, from the first on */
 	u32 caps;			/* DUNE_CAP_* */
 	u32 views_lock, space_lock;
+	u32 cow_lock[COW_LOCKS];	/* cow.h */
+	u32 nr_families;		/* under all of them */
+	u32 pid;
 	u64 pcids[64];			/* taken, bit by bit */
 	u64 kernel_half[PT_ENTRIES / 2];	/* of every PML4; constant */
 	struct pt_change change[16];	/* by rights; constant */
+	struct pt_change to_cow;	/* what a clone does; constant */
 };
 
 #pragma GCC visibility push(hidden)

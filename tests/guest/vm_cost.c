@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * What guest paging costs, in instructions counted by the emulator, with limits
- * where there are any. One thread in Dune mode; a second one is blocked.
+ * where there are any; and whom it interrupts: one thread in Dune mode, beside a
+ * second one that is blocked, polls, or runs in the guest.
  */
 #include "test.h"
 
@@ -16,10 +17,12 @@
 
 static char *heap;
 
-static uint64_t instructions(void)
+static inline uint64_t instructions(void)
 {
 	return emucount_read(EMUCOUNT_SELF, EMU_INSN);
 }
+
+static uint64_t counting;	/* what it takes to count nothing */
 
 /* The smallest of some: others have an interrupt in between. */
 #define COST(setup, what) ({ \
@@ -33,7 +36,7 @@ static uint64_t instructions(void)
 		if (t1_ - t0_ < best_) \
 			best_ = t1_ - t0_; \
 	} \
-	best_; })
+	best_ - counting; })
 
 static void report(const char *what, uint64_t cost, uint64_t limit)
 {
@@ -49,26 +52,28 @@ static void touch(unsigned long pages)
 		*(volatile char *)(heap + i * PAGE) = 1;
 }
 
-static void protect(const char *how)
+struct limits {
+	uint64_t take[4], give[4];	/* by size; 0: no limit */
+};
+
+static const struct limits alone_limits = { { 250, 0, 900 }, { 250, 0, 900 } };
+
+static void protect(const char *how, const struct limits *limits)
 {
-	static const struct { unsigned long pages, limit; } sizes[] = {
-		{ 1, 250 }, { 32, 0 }, { 64, 900 }, { 512, 0 },
-	};
+	static const unsigned long sizes[] = { 1, 32, 64, 512 };
 	char name[80];
 
 	for (unsigned int s = 0; s < 4; s++) {
-		unsigned long len = sizes[s].pages * PAGE;
+		unsigned long len = sizes[s] * PAGE;
 
-		snprintf(name, sizeof(name), "protect %lu pages, %s", sizes[s].pages, how);
-		report(name, COST(touch(sizes[s].pages),
-				  dune_vm_protect(NULL, heap, len, DUNE_R);
-				  t1_ = instructions();
-				  dune_vm_protect(NULL, heap, len, RW);
-				  t0_ += instructions() - t1_), sizes[s].limit);
-		snprintf(name, sizeof(name), "give back %lu pages, %s", sizes[s].pages, how);
+		snprintf(name, sizeof(name), "protect %lu pages, %s", sizes[s], how);
+		report(name, COST(dune_vm_protect(NULL, heap, len, RW); touch(sizes[s]),
+				  dune_vm_protect(NULL, heap, len, DUNE_R)), limits->take[s]);
+		snprintf(name, sizeof(name), "give back %lu pages, %s", sizes[s], how);
 		report(name, COST(dune_vm_protect(NULL, heap, len, DUNE_R),
-				  dune_vm_protect(NULL, heap, len, RW)), sizes[s].limit);
+				  dune_vm_protect(NULL, heap, len, RW)), limits->give[s]);
 	}
+	dune_vm_protect(NULL, heap, PAGES * PAGE, RW);
 }
 
 static void alone(void)
@@ -78,7 +83,8 @@ static void alone(void)
 
 	mode_enter();
 	dune_vm_split(NULL, heap, PAGES * PAGE, PAGE);
-	protect("alone");
+	counting = COST(, );
+	protect("alone", &alone_limits);
 	report("look a page up", COST(, dune_vm_lookup(NULL, heap + PAGE, &entry)), 0);
 	dune_vm_unmap(NULL, far, 1ul << 30);
 	dune_vm_map(NULL, far + PAGE, PAGE, heap, RW, 0);
@@ -100,36 +106,152 @@ static void alone(void)
 	mode_exit();
 }
 
+/* --- beside another one --- */
+
+static volatile int up, down;
 static int fds[2];
+
+/* It is a member of the heap's region. */
+static void join_region(int cpu)
+{
+	pin_to(cpu);
+	mode_enter();
+	*(volatile char *)heap = 1;
+	__atomic_store_n(&up, 1, __ATOMIC_RELEASE);
+}
 
 static void *blocked(void *arg)
 {
 	char c;
 
-	mode_enter();
-	*(volatile char *)heap = 1;
-	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+	join_region(1);
 	if (read(fds[0], &c, 1) != 1)
 		CHECK(false);
 	mode_exit();
 	return NULL;
 }
 
-/* It is a member of the heap's region, and outside of the guest. */
+static void *polling(void *arg)
+{
+	join_region(1);
+	dune_vm_poll_begin();
+	while (!down)
+		dune_vm_poll();
+	dune_vm_poll_end();
+	mode_exit();
+	return NULL;
+}
+
+static void *running(void *arg)
+{
+	join_region(1);
+	while (!down)
+		*(volatile char *)heap;
+	mode_exit();
+	return NULL;
+}
+
+static pthread_t beside(void *(*fn)(void *))
+{
+	pthread_t thread;
+
+	up = down = 0;
+	REQUIRE(pthread_create(&thread, NULL, fn, NULL) == 0);
+	CHECK(wait_for(&up, 1, 10));
+	spin(1000000);
+	pin_to(0);
+	mode_enter();
+	return thread;
+}
+
+static void alone_again(pthread_t thread)
+{
+	mode_exit();
+	down = 1;
+	pthread_join(thread, NULL);
+}
+
+/* Outside of the guest: it flushes when it comes back. */
 static void beside_a_blocked_one(void)
 {
-	volatile int up = 0;
+	uint64_t kicks;
 	pthread_t thread;
 
 	REQUIRE(pipe(fds) == 0);
-	REQUIRE(pthread_create(&thread, NULL, blocked, (void *)&up) == 0);
-	CHECK(wait_for(&up, 1, 10));
-	spin(1000000);		/* up to its read() */
-	mode_enter();
-	protect("beside a blocked one");
-	mode_exit();
+	thread = beside(blocked);
+	kicks = vcpu_stat(DUNE_VCPU_kick_calls);
+	protect("beside a blocked one", &alone_limits);
+	CHECK_EQ(vcpu_stat(DUNE_VCPU_kick_calls), kicks);
 	CHECK_EQ(write(fds[1], "x", 1), 1);
-	pthread_join(thread, NULL);
+	alone_again(thread);
+}
+
+/* What takes a right waits for its next look; that depends on what it does. */
+static void beside_a_polling_one(void)
+{
+	static const struct limits limits = { .give = { 250, 0, 900 } };
+	uint64_t kicks;
+	pthread_t thread;
+
+	thread = beside(polling);
+	kicks = vcpu_stat(DUNE_VCPU_kick_calls);
+	protect("beside a polling one", &limits);
+	CHECK_EQ(vcpu_stat(DUNE_VCPU_kick_calls), kicks);
+	alone_again(thread);
+}
+
+/* One call beside a thread in the guest: what it costs, if it sent an IPI. */
+static uint64_t one_kick(unsigned long len)
+{
+	uint64_t took, ipis;
+
+	dune_vm_protect(NULL, heap, len, RW);
+	touch(len / PAGE);
+	spin(1000);		/* until it is in the guest again */
+	ipis = emucount_read(EMUCOUNT_SELF, EMU_IPI);
+	took = instructions();
+	dune_vm_protect(NULL, heap, len, DUNE_R);
+	took = instructions() - took;
+	return emucount_read(EMUCOUNT_SELF, EMU_IPI) == ipis + 1 ? took : 0;
+}
+
+/* One hypercall, one kick each; Linux may have interrupted it now and then. */
+static void kicks(unsigned long pages, uint64_t limit)
+{
+	static const enum dune_vcpu_counter counters[] = {
+		DUNE_VCPU_hypercalls, DUNE_VCPU_kick_calls, DUNE_VCPU_kicks_sent,
+	};
+	uint64_t before[3], best = ~0ull, kicked = 0;
+	char name[80];
+
+	for (int i = 0; i < 3; i++)
+		before[i] = vcpu_stat(counters[i]);
+	for (long i = 0; i < opt.rounds; i++) {
+		uint64_t took = one_kick(pages * PAGE);
+
+		kicked += took != 0;
+		if (took && took < best)
+			best = took;
+	}
+	CHECK_IN(kicked, opt.rounds / 2, opt.rounds);
+	CHECK_IN(vcpu_stat(counters[0]) - before[0], kicked, opt.rounds);
+	CHECK_EQ(vcpu_stat(counters[1]) - before[1], vcpu_stat(counters[0]) - before[0]);
+	CHECK_IN(vcpu_stat(counters[2]) - before[2], kicked, opt.rounds);
+	snprintf(name, sizeof(name), "protect %lu pages, beside a running one", pages);
+	report(name, best - counting, limit);
+}
+
+static void beside_a_running_one(void)
+{
+	pthread_t thread = beside(running);
+
+	kicks(1, 1650);
+	kicks(32, 0);
+	kicks(512, 0);
+	report("give back a page, beside a running one",
+	       COST(dune_vm_protect(NULL, heap, PAGE, DUNE_R),
+		    dune_vm_protect(NULL, heap, PAGE, RW)), 250);
+	alone_again(thread);
 }
 
 int main(int argc, char **argv)
@@ -144,5 +266,7 @@ int main(int argc, char **argv)
 	REQUIRE(heap != MAP_FAILED);
 	test_part("alone", alone);
 	test_part("beside_a_blocked_one", beside_a_blocked_one);
+	test_part("beside_a_polling_one", beside_a_polling_one);
+	test_part("beside_a_running_one", beside_a_running_one);
 	return test_end();
 }

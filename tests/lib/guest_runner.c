@@ -67,12 +67,20 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* The OOM killer shows a stack, too; that it ran is not the kernel's fault. */
-static bool stack_of_oom(const char *line)
+/* Of what is not the kernel's fault: memory is out, or fail_nth said so. */
+static bool explains_stack(const char *line)
+{
+	return strstr(line, "invoked oom-killer") ||
+	       !strncmp(line, "fail_nth: vmalloc error:", 24) ||
+	       !strncmp(line, "fail_nth: page allocation failure:", 34);
+}
+
+/* A stack that the line before it has explained. */
+static bool is_expected_stack(const char *line)
 {
 	static bool expected;
 
-	if (strstr(line, "invoked oom-killer"))
+	if (explains_stack(line))
 		expected = true;
 	if (!expected || !strstr(line, "Call Trace:"))
 		return false;
@@ -103,7 +111,7 @@ static int check_kernel_log(char *first)
 		text = strchr(record, ';');
 		text = text ? text + 1 : record;
 		text[strcspn(text, "\n")] = '\0';
-		if (!stack_of_oom(text) && kernel_is_report(text)) {
+		if (!is_expected_stack(text) && kernel_is_report(text)) {
 			if (!found)
 				snprintf(first, MAX_REASON, "kernel: %.140s", text);
 			found++;

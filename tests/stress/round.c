@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* One round: a world, its threads, and the balance when they have stopped. */
-#include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "glue.h"
+#include "run.h"
 #include "stress.h"
-
-#define MAX_MM		4
-#define HANG_MS		40000u
-#define FROZEN		0xc00ull
 
 struct world w;
 struct totals totals;
-
-static void sleep_ms(unsigned int ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
-
-	nanosleep(&t, NULL);
-}
 
 static void *mm_thread(void *arg)
 {
@@ -151,7 +139,7 @@ static void check_end(void)
 
 /* --- the round --- */
 
-static u64 accesses(void)
+static u64 progress(void)
 {
 	u64 sum = plat_load(&w.ops);
 
@@ -159,31 +147,6 @@ static u64 accesses(void)
 		sum += plat_load(&w.cpu[i].irq_handled) +
 		       plat_load(&w.sd_cpu[i].seen);
 	return sum;
-}
-
-/* Ends the program when nothing moves any more. */
-static void let_run(unsigned int ms)
-{
-	u64 last = accesses();
-
-	for (unsigned int at = 0, still = 0; at < ms; at += 10, still += 10) {
-		sleep_ms(10);
-		if (accesses() != last)
-			still = 0;
-		if (still > HANG_MS)
-			fail("nothing moves any more");
-		last = accesses();
-	}
-}
-
-static void *watch(void *joined)
-{
-	for (unsigned int ms = 0; ms < HANG_MS; ms += 10) {
-		if (__atomic_load_n((u32 *)joined, __ATOMIC_ACQUIRE))
-			return NULL;
-		sleep_ms(10);
-	}
-	fail("a thread does not end");
 }
 
 static void world_init(const struct round *round)
@@ -213,10 +176,8 @@ static void world_init(const struct round *round)
 
 static void add_totals(void)
 {
-	u64 *to = (u64 *)&totals.counts, *from = (u64 *)&w.counts;
-
-	for (size_t i = 0; i < sizeof(w.counts) / sizeof(u64); i++)
-		to[i] += from[i];
+	stress_add((u64 *)&totals.counts, (u64 *)&w.counts,
+		   sizeof(w.counts) / sizeof(u64));
 	totals.ops += w.ops;
 	for (unsigned int i = 0; i < w.nr_cpus; i++) {
 		totals.runs += w.cpu[i].runs;
@@ -229,27 +190,17 @@ static void add_totals(void)
 
 void round_run(const struct round *round)
 {
-	pthread_t cpu[MAX_CPUS], mm[MAX_MM], watcher;
-	u32 joined = 0;
+	const struct stress_threads threads = {
+		.ms = round->ms, .progress = progress,
+		.nr_cpus = round->nr_cpus, .cpu = cpu_thread,
+		.cpus = w.cpu, .cpu_size = sizeof(w.cpu[0]),
+		.nr_others = round->nr_mm, .other = mm_thread,
+		.stop_others = &w.stop_mm, .stop_cpus = &w.stop_cpus,
+	};
 
 	world_init(round);
 	rnd_seed(round->seed);
-	for (unsigned int i = 0; i < w.nr_cpus; i++)
-		pthread_create(&cpu[i], NULL, cpu_thread, &w.cpu[i]);
-	for (unsigned int i = 0; i < w.nr_mm; i++)
-		pthread_create(&mm[i], NULL, mm_thread,
-			       (void *)(uintptr_t)rnd(1u << 30));
-	let_run(round->ms);
-
-	pthread_create(&watcher, NULL, watch, &joined);
-	plat_store_release(&w.stop_mm, 1);
-	for (unsigned int i = 0; i < w.nr_mm; i++)
-		pthread_join(mm[i], NULL);
-	plat_store_release(&w.stop_cpus, 1);
-	for (unsigned int i = 0; i < w.nr_cpus; i++)
-		pthread_join(cpu[i], NULL);
-	__atomic_store_n(&joined, 1, __ATOMIC_RELEASE);
-	pthread_join(watcher, NULL);
+	stress_run(&threads);
 	add_totals();
 	check_end();
 	mm_fini();

@@ -2,36 +2,24 @@
 /*
  * The core of smp/ on simulated CPUs with hostile TLBs. Rounds of a second,
  * each with its own numbers of threads, entry format and amount of delays.
- * Ends with the first thing that is wrong.
  */
-#include <argp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "run.h"
 #include "stress.h"
 
 #define ROUND_MS	1000u
 #define BITS_MS		600u
 
 static struct {
-	unsigned int seconds, cpus, mm;
-	u64 seed;
+	unsigned int mm;
 	const char *format;
-	int chaos;
-} options = { .seconds = 10, .chaos = -1 };
+} only;			/* 0: varies */
 
-static const struct argp_option argp_options[] = {
-	{ "seconds", 's', "N", 0, "how long (10)", 0 },
-	{ "seed", 'S', "N", 0, "of the first round (the time)", 0 },
-	{ "cpus", 'c', "N", 0, "simulated CPUs (1 to 6, varies)", 0 },
+static const struct argp_option own_options[] = {
 	{ "mm-threads", 'm', "N", 0, "threads of the mm (1 to 4, varies)", 0 },
 	{ "format", 'f', "NAME", 0, "ad, plain or x86 (varies)", 0 },
-	{ "chaos", 'd', "N", 0,
-	  "a delay after about N verbs; 0: none (varies)", 0 },
 	{ 0 }
 };
 
@@ -42,56 +30,23 @@ static const char *format_name(const struct pt_geometry *geom)
 	return geom == &pt_x86 ? "x86" : geom == &pt_ept_ad ? "ad" : "plain";
 }
 
-void fail(const char *format, ...)
+static void describe(void)
 {
-	va_list args;
-
-	printf("FAIL stress: ");
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	printf("\n# in the round of seed %llu: %s, %u cpus, %u vcpus, %u mm threads, chaos %u\n",
+	printf("in the round of seed %llu: %s, %u cpus, %u vcpus, %u mm threads, chaos %u\n",
 	       round_now.seed, format_name(round_now.geom), round_now.nr_cpus,
 	       round_now.nr_vcpus, round_now.nr_mm, round_now.chaos);
-	fflush(stdout);
-	_exit(1);
-}
-
-static unsigned int number(const char *arg, unsigned int least,
-			   unsigned int most, struct argp_state *state)
-{
-	char *end;
-	unsigned long value = strtoul(arg, &end, 0);
-
-	if (*end || value < least || value > most)
-		argp_error(state, "%s is not between %u and %u", arg, least,
-			   most);
-	return value;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
-	case 's':
-		options.seconds = number(arg, 1, 1u << 20, state);
-		return 0;
-	case 'S':
-		options.seed = strtoull(arg, NULL, 0);
-		return 0;
-	case 'c':
-		options.cpus = number(arg, 1, MAX_CPUS, state);
-		return 0;
 	case 'm':
-		options.mm = number(arg, 1, 4, state);
+		only.mm = stress_number(arg, 1, 4, state);
 		return 0;
 	case 'f':
-		options.format = arg;
-		if (strcmp(arg, "ad") && strcmp(arg, "plain") &&
-		    strcmp(arg, "x86"))
+		only.format = arg;
+		if (strcmp(arg, "ad") && strcmp(arg, "plain") && strcmp(arg, "x86"))
 			argp_error(state, "no such format: %s", arg);
-		return 0;
-	case 'd':
-		options.chaos = number(arg, 0, 1u << 20, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -102,17 +57,15 @@ static const struct pt_geometry *random_format(void)
 {
 	unsigned int kind = rnd(8);
 
-	if (options.format)
-		kind = options.format[0] == 'p' ? 5 :
-		       options.format[0] == 'x' ? 6 : 0;
+	if (only.format)
+		kind = only.format[0] == 'p' ? 5 :
+		       only.format[0] == 'x' ? 6 : 0;
 	return kind < 5 ? &pt_ept_ad : kind == 5 ? &pt_ept_plain : &pt_x86;
 }
 
-static u32 random_chaos(void)
+static void bits(u64 seed)
 {
-	static const u32 mean[] = { 0, 20, 60, 200, 1000 };
-
-	return options.chaos >= 0 ? (u32)options.chaos : mean[rnd(5)];
+	bits_run(BITS_MS, seed);
 }
 
 static void one_round(u64 seed)
@@ -124,9 +77,22 @@ static void one_round(u64 seed)
 	round->geom = random_format();
 	round->nr_cpus = options.cpus ? options.cpus : 1 + rnd(4);
 	round->nr_vcpus = round->nr_cpus + rnd(3);
-	round->nr_mm = options.mm ? options.mm : 1 + rnd(3);
-	round->chaos = random_chaos();
+	round->nr_mm = only.mm ? only.mm : 1 + rnd(3);
+	round->chaos = stress_chaos();
 	round_run(round);
+}
+
+/* A run in which something never happened has not tested it. */
+static void check_coverage(void)
+{
+	const struct counts *c = &totals.counts;
+
+	if (options.seconds < 8 || options.cpus || only.mm || only.format)
+		return;
+	if (!c->upgraded || !c->spurious || !c->stale || !c->conflicts ||
+	    !c->flushes || !c->deferred || !c->kicks || !c->settled ||
+	    !c->raced || !totals.kicked)
+		fail("something that has to be tested did not happen");
 }
 
 static void report(void)
@@ -142,41 +108,12 @@ static void report(void)
 	printf("# %llu flushes, %llu deferred, %llu kicks (%llu to settle), %llu raced, %llu widened\n",
 	       c->flushes, c->deferred, c->kicks, c->settled, c->raced,
 	       c->widened);
-}
-
-/* A run in which something never happened has not tested it. */
-static void check_coverage(void)
-{
-	const struct counts *c = &totals.counts;
-
-	if (options.seconds < 8 || options.cpus || options.mm || options.format)
-		return;
-	if (!c->upgraded || !c->spurious || !c->stale || !c->conflicts ||
-	    !c->flushes || !c->deferred || !c->kicks || !c->settled ||
-	    !c->raced || !totals.kicked)
-		fail("something that has to be tested did not happen");
-}
-
-int main(int argc, char **argv)
-{
-	static const struct argp argp = {
-		argp_options, parse, NULL,
-		"Invalidations, faults and flushes of smp/ on simulated CPUs.",
-		NULL, NULL, NULL,
-	};
-	time_t end;
-
-	options.seed = time(NULL);
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
-	printf("# seed %llu\n", options.seed);
-	fflush(stdout);
-	plat_rcu_register();
-	bits_run(BITS_MS, options.seed);
-	end = time(NULL) + options.seconds;
-	for (u64 i = 0; time(NULL) < end; i++)
-		one_round(options.seed + i);
-	report();
 	check_coverage();
-	printf("ok stress\n");
-	return 0;
 }
+
+const struct stress_program program = {
+	.name = "stress",
+	.doc = "Invalidations, faults and flushes of smp/ on simulated CPUs.",
+	.options = own_options, .parse = parse,
+	.bits = bits, .round = one_round, .describe = describe, .report = report,
+};

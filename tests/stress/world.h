@@ -15,6 +15,7 @@
 #ifndef STRESS_WORLD_H
 #define STRESS_WORLD_H
 
+#include "fail.h"
 #include "inval.h"
 #include "pt.h"
 #include "random.h"
@@ -177,9 +178,5 @@ extern _Thread_local struct cpu *this_cpu;	/* NULL: a thread of the mm */
 
 #define count(field, n) \
 	__atomic_fetch_add(&w.counts.field, (n), __ATOMIC_RELAXED)
-
-/* Prints what is wrong and ends the program. */
-__attribute__((noreturn, format(printf, 1, 2)))
-void fail(const char *format, ...);
 
 #endif /* STRESS_WORLD_H */

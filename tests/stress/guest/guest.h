@@ -21,6 +21,7 @@
 #define STRESS_GUEST_H
 
 #include "pt_range.h"
+#include "../fail.h"
 #include "../random.h"
 #include "shootdown.h"
 
@@ -193,9 +194,5 @@ struct totals {
 extern struct totals totals;
 
 void bits_run(unsigned int ms, u64 seed);
-
-/* Prints what is wrong and ends the program. */
-__attribute__((noreturn, format(printf, 1, 2)))
-void fail(const char *format, ...);
 
 #endif /* STRESS_GUEST_H */

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* One round: a world, its threads, and the balance when they have stopped. */
-#include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "guest.h"
-
-#define HANG_MS		40000u
+#include "../run.h"
 
 struct world w;
 struct totals totals;
-
-static void sleep_ms(unsigned int ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000l };
-
-	nanosleep(&t, NULL);
-}
 
 static void *thread_fn(void *arg)
 {
@@ -141,31 +131,6 @@ static u64 progress(void)
 	return sum;
 }
 
-/* Ends the program when nothing moves any more. */
-static void let_run(unsigned int ms)
-{
-	u64 last = progress();
-
-	for (unsigned int at = 0, still = 0; at < ms; at += 10, still += 10) {
-		sleep_ms(10);
-		if (progress() != last)
-			still = 0;
-		if (still > HANG_MS)
-			fail("nothing moves any more");
-		last = progress();
-	}
-}
-
-static void *watch(void *joined)
-{
-	for (unsigned int ms = 0; ms < HANG_MS; ms += 10) {
-		if (__atomic_load_n((u32 *)joined, __ATOMIC_ACQUIRE))
-			return NULL;
-		sleep_ms(10);
-	}
-	fail("a thread does not end");
-}
-
 static void world_init(const struct round *round)
 {
 	static const struct plat_test_hooks hooks = {
@@ -192,10 +157,8 @@ static void world_init(const struct round *round)
 
 static void add_totals(void)
 {
-	u64 *to = (u64 *)&totals.counts, *from = (u64 *)&w.counts;
-
-	for (size_t i = 0; i < sizeof(w.counts) / sizeof(u64); i++)
-		to[i] += from[i];
+	stress_add((u64 *)&totals.counts, (u64 *)&w.counts,
+		   sizeof(w.counts) / sizeof(u64));
 	totals.ops += w.ops;
 	for (unsigned int i = 0; i < w.nr_cpus; i++) {
 		totals.runs += w.cpu[i].runs;
@@ -208,27 +171,17 @@ static void add_totals(void)
 
 void round_run(const struct round *round)
 {
-	pthread_t cpu[MAX_CPUS], thread[MAX_THREADS], watcher;
-	u32 joined = 0;
+	const struct stress_threads threads = {
+		.ms = round->ms, .progress = progress,
+		.nr_cpus = round->nr_cpus, .cpu = cpu_thread,
+		.cpus = w.cpu, .cpu_size = sizeof(w.cpu[0]),
+		.nr_others = round->nr_threads, .other = thread_fn,
+		.stop_others = &w.stop_threads, .stop_cpus = &w.stop_cpus,
+	};
 
 	world_init(round);
 	rnd_seed(round->seed);
-	for (unsigned int i = 0; i < w.nr_cpus; i++)
-		pthread_create(&cpu[i], NULL, cpu_thread, &w.cpu[i]);
-	for (unsigned int i = 0; i < w.nr_threads; i++)
-		pthread_create(&thread[i], NULL, thread_fn,
-			       (void *)(uintptr_t)rnd(1u << 30));
-	let_run(round->ms);
-
-	pthread_create(&watcher, NULL, watch, &joined);
-	plat_store_release(&w.stop_threads, 1);
-	for (unsigned int i = 0; i < w.nr_threads; i++)
-		pthread_join(thread[i], NULL);
-	plat_store_release(&w.stop_cpus, 1);
-	for (unsigned int i = 0; i < w.nr_cpus; i++)
-		pthread_join(cpu[i], NULL);
-	__atomic_store_n(&joined, 1, __ATOMIC_RELEASE);
-	pthread_join(watcher, NULL);
+	stress_run(&threads);
 	add_totals();
 	check_end();
 }

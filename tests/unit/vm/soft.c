@@ -550,6 +550,11 @@ static bool page_fault(uint64_t addr, uint64_t error)
 		count(fills);
 		return true;
 	}
+	if ((error & DUNE_PF_PRESENT) && (error & DUNE_PF_WRITE) && dune_vm_cow_used &&
+	    dune_vm_cow(&me->t, addr, error)) {
+		count(copied);
+		return true;
+	}
 	if (!dune_vm_spurious(&me->t, addr, error))
 		return false;
 	count(spurious);

@@ -56,6 +56,7 @@ struct soft_counts {
 	uint64_t flushes;	/* at the begin of a run, as requested */
 	uint64_t fills;
 	uint64_t spurious;
+	uint64_t copied;	/* write faults that were resolved */
 	uint64_t invlpg, cr3;
 };
 extern struct soft_counts soft_counts;
