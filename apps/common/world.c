@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+/*
+ * What mutators may do beside a round, as a multiple of what they do between two:
+ * so much that they seldom wait.
+ */
+#define SLACK	8
+
 void world_init(struct world *world, unsigned int mutators)
 {
 	memset(world, 0, sizeof(*world));
@@ -76,17 +82,23 @@ void world_leave(struct world *world, unsigned int operations)
 	pthread_mutex_unlock(&world->lock);
 }
 
+static void set_limit_locked(struct world *world, unsigned long limit)
+{
+	world->limit = limit;
+	pthread_cond_broadcast(&world->changed);
+}
+
 int world_wait_for_work(struct world *world, unsigned long operations)
 {
 	int more;
 
 	pthread_mutex_lock(&world->lock);
 	world->wanted = world->operations + operations;
-	world->slack = operations;
-	world->limit = world->wanted + operations;
-	pthread_cond_broadcast(&world->changed);
+	world->slack = SLACK * operations;
+	set_limit_locked(world, world->wanted);
 	while (world->mutators && !world->hungry && world->operations < world->wanted)
 		pthread_cond_wait(&world->changed, &world->lock);
+	set_limit_locked(world, world->operations + world->slack);
 	more = world->mutators != 0;
 	pthread_mutex_unlock(&world->lock);
 	return more;
@@ -105,8 +117,7 @@ void world_start(struct world *world)
 {
 	pthread_mutex_lock(&world->lock);
 	__atomic_store_n(&world->stop, 0, __ATOMIC_RELAXED);
-	world->limit = world->operations + world->slack;
 	world->cycles++;
-	pthread_cond_broadcast(&world->changed);
+	set_limit_locked(world, world->operations + world->slack);
 	pthread_mutex_unlock(&world->lock);
 }

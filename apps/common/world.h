@@ -18,9 +18,9 @@ struct world {
 	unsigned int stop;		/* atomic for reading */
 	unsigned long cycles;		/* rounds that are over */
 	unsigned long operations;
-	unsigned long wanted;		/* operations at which the next round begins */
-	unsigned long limit;		/* at which to wait for it */
-	unsigned long slack;		/* operations to make beside the end of a round */
+	unsigned long wanted;		/* operations at which a round begins */
+	unsigned long limit;		/* operations at which mutators wait */
+	unsigned long slack;		/* operations that may be made beside a round */
 };
 
 void world_init(struct world *world, unsigned int mutators);

@@ -10,9 +10,9 @@
 #ifndef COLLECT_H
 #define COLLECT_H
 
+#include "../common/world.h"
 #include "barrier.h"
 #include "heap.h"
-#include "world.h"
 
 struct collect_stats {
 	unsigned long minors, fulls;
@@ -35,7 +35,7 @@ struct collector {
 	struct collect_stats stats;
 };
 
-#define FULL_EVERY	8	/* collections */
+#define FULL_EVERY	4	/* collections */
 
 /* The rest of *collector is set. Ends the program when there is no memory. */
 void collect_init(struct collector *collector);

@@ -4,6 +4,7 @@
 #include "rand.h"
 
 #define LEAF_LEVEL	4
+#define READ_LEVEL	2
 #define TELL_EVERY	64	/* operations, to the collector */
 #define STAY		256	/* operations, mostly in one part of the tree */
 
@@ -71,17 +72,6 @@ static void replace(struct mutator *m, struct place at, unsigned int level, uint
 	grow(m, object, level, what);
 }
 
-static void operate(struct mutator *m, uint64_t *rand, unsigned long n)
-{
-	unsigned int part = n / STAY % CHILDREN;
-	unsigned int level = LEAF_LEVEL - !rand_below(rand, 16);
-
-	if (rand_below(rand, 2))
-		swap(pick(m, rand, level, part), pick(m, rand, level, part));
-	else
-		replace(m, pick(m, rand, level, part), level, mix(n ^ m->seed));
-}
-
 static uint64_t sum_up(struct mutator *m, const struct object *object, unsigned int level,
 		       uint64_t sum)
 {
@@ -91,6 +81,20 @@ static uint64_t sum_up(struct mutator *m, const struct object *object, unsigned 
 	for (unsigned int i = 0; level < LEAF_LEVEL && i < CHILDREN; i++)
 		sum = sum_up(m, child_get(object, i), level + 1, sum);
 	return sum;
+}
+
+static void operate(struct mutator *m, uint64_t *rand, unsigned long n)
+{
+	unsigned int part = n / STAY % CHILDREN;
+	unsigned int level = LEAF_LEVEL - !rand_below(rand, 16);
+	struct place at;
+
+	if (rand_below(rand, 2))
+		swap(pick(m, rand, level, part), pick(m, rand, level, part));
+	else
+		replace(m, pick(m, rand, level, part), level, mix(n ^ m->seed));
+	at = pick(m, rand, READ_LEVEL, part);
+	m->checksum = sum_up(m, child_get(at.parent, at.i), READ_LEVEL, m->checksum);
 }
 
 void mutate(struct mutator *m)
@@ -107,6 +111,6 @@ void mutate(struct mutator *m)
 		else
 			world_safepoint(m->world);
 	}
-	m->checksum = sum_up(m, root, 0, m->number);
+	m->checksum = sum_up(m, root, 0, m->checksum);
 	world_leave(m->world, m->operations % TELL_EVERY);
 }
