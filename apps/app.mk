@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
-# A program on libdune: NAME and SRCS come from the Makefile that includes this.
+# A program on libdune: NAME and SRCS come from the Makefile that includes this,
+# and CHECK, if it has a check of its own.
 #
 #	make -C apps/NAME BUILD=/absolute/build/dir [all check install]
 
@@ -8,6 +9,8 @@ PREFIX	?= /usr/local
 OUT	:= $(BUILD)/apps
 OBJ	:= $(OUT)/obj/$(NAME)
 LIB	:= $(BUILD)/libdune
+
+CHECK	?= ../common/check
 
 CC	?= gcc
 OPT	?= -O2 -g
@@ -33,7 +36,7 @@ $(OUT)/$(NAME): $(OBJS) | $(LIB)/libdune.so
 	$(CC) -pthread $(LDFLAGS) -o $@ $(OBJS) -L$(LIB) -ldune -Wl,-rpath,'$$ORIGIN/../libdune'
 
 check: all
-	./check $(OUT)/$(NAME)
+	$(CHECK) $(OUT)/$(NAME)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
