@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dune_trap.h"
 #include "heap.h"
 
 enum right { RIGHT_READ, RIGHT_WRITE };
@@ -30,13 +31,13 @@ struct remember {
 	int (*set)(char *base, size_t len, enum right right);
 };
 
-static inline int remember_has(const struct remember *r, const void *addr)
+static inline DUNE_TRAP_FAST_FN int remember_has(const struct remember *r, const void *addr)
 {
 	return (size_t)((const char *)addr - r->base) < r->len;
 }
 
 /* A write of this page faulted. 0 or -errno. In handlers. */
-static inline int remember_fault(struct remember *r, const void *addr)
+static inline DUNE_TRAP_FAST_FN int remember_fault(struct remember *r, const void *addr)
 {
 	unsigned long page = ((const char *)addr - r->base) / PAGE;
 	int err = r->set(r->base + page * PAGE, PAGE, RIGHT_WRITE);

@@ -6,6 +6,7 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +149,14 @@ static unsigned long transfers_now(struct run *run)
 	return __atomic_load_n(&run->world.operations, __ATOMIC_RELAXED);
 }
 
+/* So that what is saved is no longer what the table has, unless all have ended. */
+static void wait_for_transfers(struct run *run, unsigned long before)
+{
+	while (transfers_now(run) == before &&
+	       __atomic_load_n(&run->world.mutators, __ATOMIC_RELAXED))
+		sched_yield();
+}
+
 /*
  * The threads stand only while it is made. They say what they did before they
  * stand, so the number of transfers is exact.
@@ -166,6 +175,7 @@ static void take_snapshot(struct run *run)
 	err = snapshot->way->make(snapshot);
 	made = meter_since(&start);
 	world_start(&run->world);
+	wait_for_transfers(run, transfers);
 	if (!err)
 		err = snapshot->way->save(snapshot);
 	if (err)
