@@ -93,7 +93,7 @@ test: all module-6.12 ## all tests on kernel 6.1 and the smoke tests on 6.12, 2 
 	@tests/run --plan test
 
 .PHONY: test-unit
-test-unit: unit-tests ## the unit tests, on this machine
+test-unit: unit-tests apps ## the unit tests, on this machine
 	@tests/run --plan unit
 
 .PHONY: test-guest
