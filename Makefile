@@ -52,8 +52,9 @@ module-vmcs-%: $(SETUP)
 	@tools/build-module --debug-vmcs $*
 
 .PHONY: lib
-lib: $(SETUP) ## libdune and its manual pages
+lib: $(SETUP) ## libdune and its manual pages; once more for tests, with marks for the TLB sanitizer
 	$(MAKE) -C libdune BUILD=$(BUILD) all man
+	$(MAKE) -C libdune BUILD=$(BUILD)/marks CPPFLAGS=-DVM_MARKS=1 shared
 
 .PHONY: apps
 apps: lib ## the programs in apps/
@@ -122,6 +123,15 @@ torture: guest-tests ## the coherence torture alone: SECONDS=600 KERNEL=6.1 CPUS
 		--timeout $$((300 + 10 * $(SECONDS))) -- \
 		build/tests/guest/torture --seconds $(SECONDS)
 
+.PHONY: torture-guest
+torture-guest: SECONDS ?= 600
+torture-guest: KERNEL ?= 6.1
+torture-guest: guest-tests ## the torture of guest page tables alone: SECONDS=600 KERNEL=6.1 CPUS=2
+	@$(MAKE) module-$(KERNEL)
+	tools/vm/run --kernel $(KERNEL) --cpus $(CPUS) \
+		--timeout $$((300 + 10 * $(SECONDS))) -- \
+		build/tests/guest/vm_torture --seconds $(SECONDS)
+
 .PHONY: check-mutants
 check-mutants: all ## break smp/, module and library on purpose; a test must notice each time
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
@@ -139,6 +149,7 @@ check-fuzz: guest-tests ## fuzz calls and guest state: CASES=1000000 SEED=1 KERN
 check-tlbsan: all ## drop or misplace flushes on purpose; the emulator's TLB sanitizer must notice
 	@tests/run --kernel 6.1 --cpus 2 --filter '^g?tlbsan$$'
 	@tests/check-guest-mutants --filter '^tlbsan-'
+	@tests/check-emulator-mutants
 
 .PHONY: check-conflicts
 check-conflicts: all ## cache lines that two vCPUs share, per pair of operations; MUTANTS=y: shared on purpose

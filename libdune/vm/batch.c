@@ -17,8 +17,12 @@ void batch_flush(struct vm_op *op)
 		return;
 	}
 	for (u32 i = 0; i < batch->nr; i++) {
-		op->root = batch->range[i].root;
-		flush_range(op, batch->range[i].start, batch->range[i].end);
+		const struct vm_range *range = &batch->range[i];
+
+		op->root = range->root;
+		vm_mark_begin(op->root, range->start, range->end, range);
+		flush_range(op, range->start, range->end);
+		vm_mark_end(range);
 	}
 	for (u32 i = 0; i < batch->nr; i++)
 		inval_end(&batch->range[i].root->inval, batch->range[i].start,

@@ -7,6 +7,7 @@
 #define DUNE_VM_FLUSH_H
 
 #include "copy.h"
+#include "marks.h"
 #include "op.h"
 
 /* More pages than that: the whole tag. */
@@ -89,6 +90,7 @@ op_finish(struct vm_op *op, const struct dune_region *region,
 		batch_take(op, start, end);
 		return;
 	}
+	vm_mark_begin(op->root, start, end, op);
 	if (flush_is_due(op, start, end)) {
 		if (region)
 			flush_region(op, region, start, end);
@@ -99,6 +101,7 @@ op_finish(struct vm_op *op, const struct dune_region *region,
 		/* Rights were gained: spare this thread the fault. */
 		flush_local(op, start, end);
 	}
+	vm_mark_end(op);
 	inval_end(&op->root->inval, start, end);
 	gather_release(&op->gather);
 	copies_release(op->local);

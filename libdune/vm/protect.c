@@ -156,9 +156,11 @@ static inline bool protect_small(struct dune_root *root, struct vm_local *local,
 		return false;
 	inval_mark(bucket);
 	done = pt_protect_small(pd, start, end, &vm_state.change[prot], &gather) == PT_DONE;
+	vm_mark_begin(root, start, end, &gather);
 	flush_mine(local, start, end);
 	if (gather_needs_flush(&gather) || others_under_way(&root->inval, bucket))
 		flush_small(root, local, region);
+	vm_mark_end(&gather);
 	inval_unmark(bucket);
 	return done;
 }

@@ -61,7 +61,9 @@ static void set_and_flush_locked(struct vm_op *op, u64 index, u64 l3)
 	struct dune_region *region = &op->root->region[index];
 
 	set_locked(op, index, l3);
+	vm_mark_begin(op->root, region_start(index), region_start(index + 1), region);
 	flush_region(op, region, region_start(index), region_start(index + 1));
+	vm_mark_end(region);
 	if (!region_in_use(l3))
 		for (u32 i = 0; i < MEMBERS_WORDS; i++)
 			plat_store(&region->members.word[i], 0);

@@ -6,6 +6,7 @@
  * A page fault in the guest fills its own view. Only what is pinned is put into
  * views of other threads, too.
  */
+#include "marks.h"
 #include "pool.h"
 #include "region.h"
 #include "space.h"
@@ -234,6 +235,7 @@ struct dune_view *view_create(struct dune_root *root, struct vm_local *local)
 	if (root->pcid && hw_has_pcid())
 		view->cr3 |= root->pcid;
 	pml4_init(view);
+	vm_mark_view(view);
 	vm_lock(&vm_state.views_lock);
 	link_locked(view);
 	err = fill_pinned_locked(view);
@@ -269,6 +271,7 @@ void view_destroy(struct dune_view *view, struct vm_local *by)
 	leave_regions(view, by);
 	unlink_locked(view);
 	vm_unlock(&vm_state.views_lock);
+	vm_mark_gone(view);
 	view_free(by, view);
 }
 

@@ -64,8 +64,10 @@ void gtlb_note_host(unsigned cpu, Bit64u host_cr3, Bit64u root)
   if (last[cpu].host == host && last[cpu].root == root) return;
   last[cpu].host = host;
   last[cpu].root = root;
+  std::map<Bit64u, Bit64u>::iterator h = vm_of_host.find(host);
+  if (h != vm_of_host.end() && h->second == root) return;
   vm_of_host[host] = root;
-  std::map<Bit64u, Bit64u>::iterator h = host_of_vm.find(root);
+  h = host_of_vm.find(root);
   if (h != host_of_vm.end() && h->second != host) forget_vm(root, h->second);
   host_of_vm[root] = host;
   grow_up(YOUNG_VM(host), root);
@@ -171,6 +173,13 @@ static void mark_gone(Bit64u root, Bit64u base)
   views.erase(std::make_pair(root, base));
 }
 
+// In plain mode nobody knows whether the vm that was last seen with this host's
+// table is still that of a process before: then it is the young one's too.
+static void note_young(const BX_CPU_C *cpu, Bit64u base, Bit64u id)
+{
+  if (!cpu->in_vmx_guest) views[std::make_pair(YOUNG_VM(cpu->cr3 & TLBSAN_ADDR), base)] = id;
+}
+
 static void mark_view(Bit64u root, Bit64u base, Bit64u id)
 {
   Bit64u old;
@@ -188,6 +197,7 @@ void emu_gtlb_mark(BX_CPU_C *cpu, Bit32u what)
   switch (what) {
     case GTLB_MARK_VIEW:
       mark_view(root, rax & TLBSAN_ADDR, rdi);
+      note_young(cpu, rax & TLBSAN_ADDR, rdi);
       break;
     case GTLB_MARK_REMOVED:
       EMU_COUNT(cpu->bx_cpuid, GTLB_REMOVALS);
