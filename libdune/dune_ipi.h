@@ -49,35 +49,46 @@ typedef uint64_t dune_ipi_id;
 /* The vector was pending already; dune_ipi_send(). */
 #define DUNE_IPI_COALESCED	1
 
-/* The calling thread; 0: it has never been in Dune mode. */
+/*
+ * The id of the calling thread.
+ *
+ * Result: its id; 0: it has never been in Dune mode.
+ */
 dune_ipi_id dune_ipi_self(void);
 
 /*
- * Send vector to a thread, the calling one included. 0: it is pending now, and was
- * not before; DUNE_IPI_COALESCED: it was; -ESRCH: that thread has ended, or there
- * never was one; -EINVAL: no such vector, or no dune_init() here; -ENOMEM: in
- * plain mode only.
+ * Send an interrupt to a thread, the calling one included.
  *
  * What the caller wrote before, the handler sees. The call does not wait for the
  * handler. What is pending at a thread that ends is dropped, and counted. Without a
  * handler for vector it is taken and nothing happens, which is counted as well.
+ *
+ * Result: 0: it is pending now, and was not before; DUNE_IPI_COALESCED: it was; or
+ * a negative errno.
+ *
+ * -ESRCH: that thread has ended, or there never was one; -EINVAL: no such vector,
+ * or no dune_init() here; -ENOMEM: in plain mode only.
  */
 int dune_ipi_send(dune_ipi_id to, unsigned int vector);
 
 /*
- * The same to n threads, at most DUNE_MAX_VCPUS; all that have to be interrupted
- * are with one call of the module. 0, or -ESRCH: at least one has ended, the
- * others got it. results, if not NULL, has for each what dune_ipi_send() would
- * have returned; it must be writable without a page fault handler of the program,
- * and to readable.
+ * Send an interrupt to n threads, at most DUNE_MAX_VCPUS. All that have to be
+ * interrupted are so with one call of the module. results, if not NULL, has for
+ * each what dune_ipi_send() would have returned; it must be writable without a page
+ * fault handler of the program, and to readable.
+ *
+ * Result: 0 or a negative errno.
+ *
+ * -ESRCH: at least one has ended, the others got it; -EINVAL: no such vector, n too
+ * large, or no dune_init() here; -ENOMEM: in plain mode only.
  */
 int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vector,
 		       int *results);
 
 /*
  * Turn interrupts of the calling thread off and on: the interrupt flag. While
- * they are off they stay pending; system calls keep the flag. Dune mode only:
- * -EINVAL. 1: they were on before; 0: off. dune_enter() turns them on.
+ * they are off they stay pending; system calls keep the flag. dune_enter() turns
+ * them on.
  *
  *	int on = dune_ipi_disable();
  *	...
@@ -87,6 +98,10 @@ int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vecto
  * A thread between dune_vm_poll_begin() and dune_vm_poll_end() is not interrupted
  * by the sender: it takes what is pending in dune_vm_poll(), or earlier if it
  * leaves the guest for another reason.
+ *
+ * Result: 1: they were on before; 0: they were off; or a negative errno.
+ *
+ * -EINVAL: not in Dune mode.
  */
 int dune_ipi_disable(void);
 int dune_ipi_enable(void);
@@ -102,7 +117,11 @@ struct dune_ipi_counts {
 	uint64_t dropped;	/* pending at threads of this process that ended */
 };
 
-/* -EINVAL: the thread has never been in Dune mode. */
+/*
+ * What the calling thread has sent and taken so far.
+ *
+ * -EINVAL: the thread has never been in Dune mode.
+ */
 int dune_ipi_counts(struct dune_ipi_counts *counts);
 
 #ifdef __cplusplus
