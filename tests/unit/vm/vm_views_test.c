@@ -202,42 +202,6 @@ static void nobody_is_kicked_for_nothing(void)
 	helper_end(&user);
 }
 
-/* --- interrupts: in a poll, and not while they are off --- */
-
-static void interrupts_are_taken_in_polls(void)
-{
-	struct dune_vcpu_page *mine;
-	uint64_t notified, ended, irq;
-
-	soft_enter();
-	mine = hw_local()->page;
-	notified = soft_counts.notified;
-	ended = soft_counts.ended_runs;
-	/* It does not poll: whoever asks kicks. */
-	plat_or32_full(&mine->requests, DUNE_REQ_IRQ);
-	CHECK_EQ(dune_vm_poll(), 0);
-	CHECK_EQ(soft_counts.notified, notified);
-	CHECK_EQ(dune_vm_poll_begin(), 0);
-	CHECK_EQ(dune_vm_poll(), 1);
-	CHECK_EQ(soft_counts.notified, notified + 1);
-	CHECK_EQ(mine->requests, 0);
-	CHECK_EQ(dune_vm_poll(), 0);
-
-	irq = hw_irq_save();
-	plat_or32_full(&mine->requests, DUNE_REQ_IRQ);
-	CHECK_EQ(dune_vm_poll(), 0);
-	CHECK_EQ(mine->requests, DUNE_REQ_IRQ);
-	CHECK_EQ(soft_counts.ended_runs, ended);
-	CHECK_EQ(dune_vm_poll_end(), 0);
-	CHECK_EQ(soft_counts.ended_runs, ended + 1);
-	CHECK_EQ(soft_counts.notified, notified + 1);
-	hw_irq_restore(irq);
-	CHECK_EQ(dune_vm_poll_begin(), 0);
-	CHECK_EQ(dune_vm_poll_end(), 0);
-	CHECK_EQ(soft_counts.ended_runs, ended + 1);
-	soft_leave();
-}
-
 static volatile int blocked, released;
 
 /* Neither polls nor can be kicked. */
@@ -581,7 +545,6 @@ int main(void)
 	CASE(nobody_is_kicked_for_nothing);
 	CASE(who_polls_is_waited_for);
 	CASE(the_end_of_polling_serves);
-	CASE(interrupts_are_taken_in_polls);
 	CASE(a_root_that_is_not_active_is_flushed_later);
 	CASE(who_switches_is_kicked);
 	CASE(who_ends_is_no_member);
