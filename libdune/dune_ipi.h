@@ -50,34 +50,37 @@ typedef uint64_t dune_ipi_id;
 #define DUNE_IPI_COALESCED	1
 
 /*
- * The calling thread, as others name it.
+ * The id of the calling thread.
  *
- * Result: its dune_ipi_id; 0 when it has never been in Dune mode.
+ * Result: its id; 0: it has never been in Dune mode.
  */
 dune_ipi_id dune_ipi_self(void);
 
 /*
- * Send a vector to a thread, the calling one included.
+ * Send an interrupt to a thread, the calling one included.
  *
  * What the caller wrote before, the handler sees. The call does not wait for the
  * handler. What is pending at a thread that ends is dropped, and counted. Without a
  * handler for vector it is taken and nothing happens, which is counted as well.
  *
- * Result: 0, it is pending now and was not before; DUNE_IPI_COALESCED, it was; or a
- * negative errno.
+ * Result: 0: it is pending now, and was not before; DUNE_IPI_COALESCED: it was; or
+ * a negative errno.
  *
- * -ESRCH: that thread has ended, or there never was one; -EINVAL: no such vector, or
- * no dune_init() here; -ENOMEM: in plain mode only.
+ * -ESRCH: that thread has ended, or there never was one; -EINVAL: no such vector,
+ * or no dune_init() here; -ENOMEM: in plain mode only.
  */
 int dune_ipi_send(dune_ipi_id to, unsigned int vector);
 
 /*
- * Send a vector to n threads, at most DUNE_MAX_VCPUS: as dune_ipi_send() to each,
- * but all that have to be interrupted are with one call of the module. results, if
- * not NULL, has for each what dune_ipi_send() would have returned; it must be
- * writable without a page fault handler of the program, and to readable.
+ * Send an interrupt to n threads, at most DUNE_MAX_VCPUS. All that have to be
+ * interrupted are so with one call of the module. results, if not NULL, has for
+ * each what dune_ipi_send() would have returned; it must be writable without a page
+ * fault handler of the program, and to readable.
  *
- * -ESRCH: at least one has ended, the others got it.
+ * Result: 0 or a negative errno.
+ *
+ * -ESRCH: at least one has ended, the others got it; -EINVAL: no such vector, n too
+ * large, or no dune_init() here; -ENOMEM: in plain mode only.
  */
 int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vector,
 		       int *results);
@@ -98,7 +101,7 @@ int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vecto
  *
  * Context: Dune mode only.
  *
- * Result: 1, they were on before; 0, they were off; or a negative errno.
+ * Result: 1: they were on before; 0: they were off; or a negative errno.
  *
  * -EINVAL: not in Dune mode.
  */
@@ -117,7 +120,7 @@ struct dune_ipi_counts {
 };
 
 /*
- * How many interrupts the calling thread has sent and taken.
+ * What the calling thread has sent and taken so far.
  *
  * -EINVAL: the thread has never been in Dune mode.
  */

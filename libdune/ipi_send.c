@@ -57,7 +57,10 @@ static int post(struct sends *s, dune_ipi_id to)
 		return -ESRCH;
 	switch (vreq_post_irq(page, s->vector)) {
 	case VREQ_COALESCED:
-		/* All bits of a thread that ends are set: ipi_thread.c. */
+		/*
+		 * [IPI-2] The bit before the look (locked OR, acquire); pairs with
+		 * [IPI-1] in dune_ipi_thread_ends(), which sets all of them.
+		 */
 		if (!is_alive(to))
 			return -ESRCH;
 		s->coalesced++;

@@ -23,14 +23,18 @@ void dune_ipi_thread_begins(struct dune_thread *t)
 
 /*
  * Nobody finds it any more; for who has found it before, each vector is pending
- * already: such a sender looks again whether the thread is alive. So what became
- * pending was taken, or is counted here.
+ * already. So what became pending was taken, or is counted here.
  */
 void dune_ipi_thread_ends(struct dune_thread *t)
 {
 	uint64_t nr = 0;
 
 	__atomic_store_n(&ipi_threads[t->page->id], 0, __ATOMIC_RELAXED);
+	/*
+	 * [IPI-1] No thread any more before the bits (xchg); pairs with [IPI-2]
+	 * in post(): else a send that found one of these bits counts as coalesced
+	 * with another that was taken. Shape: MP.
+	 */
 	for (unsigned int i = 0; i < IPI_WORDS; i++)
 		nr += __builtin_popcountll(__atomic_exchange_n(&t->page->irr[i], ~0ull,
 							       __ATOMIC_SEQ_CST));

@@ -4,8 +4,7 @@
  * the same name first on the include path, with a soft CPU behind it.
  *
  * Callable where vector registers are live: by a trap's fast handler, by the #PF
- * handler. System calls are raw, and in the guest VMCALLs: libdune's SYSCALL
- * entry sets IF, and with it an interrupt's handler could come upon a held lock.
+ * handler. System calls are raw, and in the guest VMCALLs.
  */
 #ifndef DUNE_VM_HW_H
 #define DUNE_VM_HW_H

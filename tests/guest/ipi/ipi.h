@@ -57,6 +57,7 @@ void part_arguments(void);		/* basic.c */
 void part_self(void);
 void part_masking(void);
 void part_masked_calls(void);
+void part_ring3(void);			/* ring3.c */
 void part_unhandled(void);
 void part_polls(void);
 void part_order(void);			/* nesting.c */

@@ -20,6 +20,7 @@ int main(int argc, char **argv)
 	test_part("nesting", part_nesting);
 	test_part("nesting_bound", part_nesting_bound);
 	test_part("frame", part_frame);
+	test_part("ring3", part_ring3);
 	test_part("running", part_running);
 	test_part("outside", part_outside);
 	test_part("polling", part_polling);

@@ -13,17 +13,21 @@ void part_running(void)
 {
 	struct target *t = target_new();
 	struct dune_ipi_counts before, after;
+	uint64_t calls;
 
 	counting_begin(V);
 	mode_enter();
 	before = counts_now();
+	calls = vcpu_stat(DUNE_VCPU_kick_calls);
 	for (uint64_t i = 0; i < (uint64_t)opt.rounds / 100; i++) {
 		CHECK_EQ(dune_ipi_send(target_id(t), V), 0);
 		if (!target_waits_for(t, V, i + 1))
 			break;
 	}
 	after = counts_now();
+	calls = vcpu_stat(DUNE_VCPU_kick_calls) - calls;
 	mode_exit();
+	CHECK_EQ(calls, after.kicks - before.kicks);
 	printf("    %lu kicks of %lu\n", after.kicks - before.kicks, after.sent - before.sent);
 	CHECK_EQ(after.sent - before.sent, (uint64_t)opt.rounds / 100);
 	/* With one CPU it is never in the guest while this thread is. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "hw.h"
 #include "model.h"
 
 #define ALL	(DUNE_R | DUNE_W | DUNE_X | DUNE_U)
@@ -326,6 +327,40 @@ static void batches_flush_at_the_end(void)
 		CHECK_EQ(soft_access(base + i * PAGE, SOFT_READ), SOFT_FAULT);
 }
 
+/* --- interrupts: in a poll, and not while they are off --- */
+
+static void interrupts_are_taken_in_polls(void)
+{
+	struct dune_vcpu_page *mine;
+	uint64_t notified, ended, irq;
+
+	mine = hw_local()->page;
+	notified = soft_counts.notified;
+	ended = soft_counts.ended_runs;
+	/* It does not poll: whoever asks kicks. */
+	plat_or32_full(&mine->requests, DUNE_REQ_IRQ);
+	CHECK_EQ(dune_vm_poll(), 0);
+	CHECK_EQ(soft_counts.notified, notified);
+	CHECK_EQ(dune_vm_poll_begin(), 0);
+	CHECK_EQ(dune_vm_poll(), 1);
+	CHECK_EQ(soft_counts.notified, notified + 1);
+	CHECK_EQ(mine->requests, 0);
+	CHECK_EQ(dune_vm_poll(), 0);
+
+	irq = hw_irq_save();
+	plat_or32_full(&mine->requests, DUNE_REQ_IRQ);
+	CHECK_EQ(dune_vm_poll(), 0);
+	CHECK_EQ(mine->requests, DUNE_REQ_IRQ);
+	CHECK_EQ(soft_counts.ended_runs, ended);
+	CHECK_EQ(dune_vm_poll_end(), 0);
+	CHECK_EQ(soft_counts.ended_runs, ended + 1);
+	CHECK_EQ(soft_counts.notified, notified + 1);
+	hw_irq_restore(irq);
+	CHECK_EQ(dune_vm_poll_begin(), 0);
+	CHECK_EQ(dune_vm_poll_end(), 0);
+	CHECK_EQ(soft_counts.ended_runs, ended + 1);
+}
+
 int main(void)
 {
 	soft_init(DUNE_CAP_INVPCID);
@@ -337,6 +372,7 @@ int main(void)
 	CASE(everything_can_be_protected);
 	CASE(scan_finds_what_was_used);
 	CASE(batches_flush_at_the_end);
+	CASE(interrupts_are_taken_in_polls);
 	CASE(random_calls_do_what_the_model_does);
 	CASE(out_of_memory_leaves_nothing_half_done);
 	soft_leave();
