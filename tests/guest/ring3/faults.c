@@ -97,7 +97,6 @@ void part_guest_rights(void)
 {
 	char *p = guestpt_regions(1);
 
-	guestpt_init();
 	mode_enter();
 	own_set();
 	p[0] = 1;

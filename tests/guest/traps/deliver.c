@@ -172,7 +172,6 @@ static void do_deadly(void *how)
 		sigprocmask(SIG_BLOCK, &set, NULL);
 	if (how == (void *)2)
 		signal(SIGSEGV, SIG_IGN);
-	guestpt_init();
 	mode_enter();
 	own.memory[8] = 1;
 	guestpt_change(own.memory, GUESTPT_W, 0);
@@ -183,7 +182,6 @@ static void do_deadly(void *how)
 /* SIGSEGV though the program's own memory map would allow the access. */
 void part_guests_own(void)
 {
-	guestpt_init();
 	own.memory = guestpt_regions(1);
 	guests_own(false);
 	guests_own(true);
