@@ -13,6 +13,9 @@
 static plat_rcu_t *orphans;
 static u32 nr_orphans;
 
+/* Each may be a vCPU's page, a mapping of Linux'. */
+#define ORPHANS_MAX	16u
+
 void plat_call_rcu(plat_rcu_t *rcu, void (*fn)(plat_rcu_t *rcu))
 {
 	struct vm_local *local = vm_local_here();
@@ -106,7 +109,7 @@ void rcu_end(struct vm_local *local)
 {
 	plat_rcu_t *first, *last;
 
-	if (local->nr_retired + plat_load(&nr_orphans) >= RETIRED_MAX)
+	if (local->nr_retired + plat_load(&nr_orphans) >= ORPHANS_MAX)
 		rcu_reclaim(local);
 	first = last = local->retired;
 	if (!last)

@@ -35,6 +35,7 @@ struct soft {
 	uint64_t cr3;
 	bool guest, irqs_off;
 	uint32_t kicked;
+	uint32_t ends;		/* its page goes after a grace period: callers are under RCU */
 	struct cached tlb[TLB_ENTRIES];
 	/* By level: an entry of level 3 leads to a PD, one of 2 to a PT. */
 	struct cached upper[4][UPPER_ENTRIES];
@@ -272,7 +273,8 @@ static void kick_one(uint32_t id)
 {
 	struct soft *soft = __atomic_load_n(&softs[id], __ATOMIC_ACQUIRE);
 
-	if (!soft || soft == me || !__atomic_load_n(&soft->page->mode, __ATOMIC_ACQUIRE))
+	if (!soft || soft == me || __atomic_load_n(&soft->ends, __ATOMIC_ACQUIRE) ||
+	    !__atomic_load_n(&soft->page->mode, __ATOMIC_ACQUIRE))
 		return;
 	count(kicks);
 	__atomic_store_n(&soft->kicked, 1, __ATOMIC_SEQ_CST);
@@ -404,6 +406,7 @@ void soft_end(void)
 {
 	uint32_t id = me->page->id;
 
+	__atomic_store_n(&me->ends, 1, __ATOMIC_SEQ_CST);
 	vcpu_end(&me->t.vm);
 	me = NULL;
 	__atomic_store_n(&softs[id], NULL, __ATOMIC_RELEASE);
