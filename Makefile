@@ -149,7 +149,6 @@ check-fuzz: guest-tests ## fuzz calls and guest state: CASES=1000000 SEED=1 KERN
 check-tlbsan: all ## drop or misplace flushes on purpose; the emulator's TLB sanitizer must notice
 	@tests/run --kernel 6.1 --cpus 2 --filter '^g?tlbsan$$'
 	@tests/check-guest-mutants --filter '^tlbsan-'
-	@tests/check-emulator-mutants
 
 .PHONY: check-conflicts
 check-conflicts: all ## cache lines that two vCPUs share, per pair of operations; MUTANTS=y: shared on purpose

@@ -45,6 +45,27 @@ static char *address(const struct window *w, struct piece p)
 	return w->base + p.first * PAGE;
 }
 
+static struct dune_root *root_of(const struct window *w)
+{
+	return roots[w->root];
+}
+
+/* The first word that is nobody's. */
+static volatile uint64_t *scratch(const struct window *w, unsigned int page)
+{
+	return (uint64_t *)(w->base + page * PAGE) + NR_WORDS;
+}
+
+/* What the changer itself will have to forget. */
+static void remember(struct changer *c, const struct window *w, struct piece p)
+{
+	if (!dune_inside() || dune_root_current() != root_of(w))
+		return;
+	for (int i = 0; i < 8; i++)
+		if (probe_write(scratch(w, p.first + rnd(&c->seed) % p.nr), 1) != PROBE_OK)
+			return;
+}
+
 /* Rights for what is mapped; the frames stay. */
 static void begin_rights(struct window *w, struct piece p, unsigned int prot)
 {
@@ -57,8 +78,9 @@ static bool protect(struct changer *c, struct window *w)
 	struct piece p = some_pages(c, w);
 	unsigned int prot = prots[rnd(&c->seed) % 7];
 
+	remember(c, w, p);
 	begin_rights(w, p, prot);
-	CHECK_EQ(dune_vm_protect(roots[w->root], address(w, p), p.nr * PAGE, prot), 0);
+	CHECK_EQ(dune_vm_protect(root_of(w), address(w, p), p.nr * PAGE, prot), 0);
 	window_end(w, p.first, p.nr);
 	return true;
 }
@@ -71,8 +93,9 @@ static bool toggle(struct changer *c, struct window *w)
 	for (int i = 0; i < 6; i++) {
 		unsigned int prot = i & 1 ? DUNE_R | DUNE_W : DUNE_R;
 
+		remember(c, w, p);
 		begin_rights(w, p, prot);
-		CHECK_EQ(dune_vm_protect(roots[w->root], address(w, p), p.nr * PAGE, prot), 0);
+		CHECK_EQ(dune_vm_protect(root_of(w), address(w, p), p.nr * PAGE, prot), 0);
 		window_end(w, p.first, p.nr);
 		spin(rnd(&c->seed) % 500);
 	}
@@ -90,8 +113,9 @@ static bool batch(struct changer *c, struct window *w)
 		unsigned int prot = prots[rnd(&c->seed) % 7];
 
 		p[n] = some_of_quarter(c, w, n);
+		remember(c, w, p[n]);
 		begin_rights(w, p[n], prot);
-		CHECK_EQ(dune_vm_protect(roots[w->root], address(w, p[n]), p[n].nr * PAGE, prot), 0);
+		CHECK_EQ(dune_vm_protect(root_of(w), address(w, p[n]), p[n].nr * PAGE, prot), 0);
 	}
 	CHECK_EQ(dune_vm_batch_end(), 0);
 	while (n--)
@@ -100,11 +124,6 @@ static bool batch(struct changer *c, struct window *w)
 }
 
 /* ---- other frames ---- */
-
-static struct dune_root *root_of(const struct window *w)
-{
-	return roots[w->root];
-}
 
 /* The GiB, and the page of it that the window begins with. */
 static char *whole(const struct window *w)
@@ -158,10 +177,34 @@ static bool remap(struct changer *c, struct window *w)
 	struct piece p = w->kind == WINDOW_WHOLE ? (struct piece){ 0, w->nr_pages } :
 						   some_pages(c, w);
 
+	remember(c, w, p);
 	unmap_pages(w, p);
 	map_pages(c, w, p);
 	/* Mapped already, whatever its rights. */
 	CHECK_EQ(dune_vm_map(root_of(w), address(w, p), PAGE, w->frames[0], DUNE_R, 0), -EEXIST);
+	return true;
+}
+
+/* All of it from one set of frames, so that it can be merged. */
+static bool refill(struct changer *c, struct window *w)
+{
+	struct piece p = { 0, w->nr_pages };
+
+	remember(c, w, p);
+	unmap_pages(w, p);
+	map_pages(c, w, p);
+	return true;
+}
+
+/* From plain mode: its own vCPU has to be asked like any other. */
+static bool outside(struct changer *c, struct window *w)
+{
+	if (!dune_inside() || dune_root_current() != root_of(w))
+		return false;
+	remember(c, w, (struct piece){ 0, w->nr_pages });
+	mode_exit();
+	refill(c, w);
+	mode_enter();
 	return true;
 }
 
@@ -197,16 +240,6 @@ static bool merge(struct changer *c, struct window *w)
 	return entry.size != DUNE_PAGE_4K;
 }
 
-/* All of it from one set of frames, so that it can be merged. */
-static bool refill(struct changer *c, struct window *w)
-{
-	struct piece p = { 0, w->nr_pages };
-
-	unmap_pages(w, p);
-	map_pages(c, w, p);
-	return true;
-}
-
 /* ---- accessed and dirty ---- */
 
 static bool bit(const uint64_t *bitmap, unsigned int i)
@@ -219,11 +252,10 @@ static void write_and_scan(struct changer *c, struct window *w, struct piece p)
 {
 	unsigned int page = p.first + rnd(&c->seed) % p.nr;
 	uint64_t bitmap[MAX_PAGES / 64] = { 0 };
-	volatile uint64_t *at = (uint64_t *)(w->base + page * PAGE) + NR_WORDS;
 
 	if (dune_root_current() != root_of(w) || !(state_old(w->state[page]) & DUNE_W))
 		return;
-	for (int i = 0; i < 3 && probe_write(at, 1) != PROBE_OK; i++)
+	for (int i = 0; i < 3 && probe_write(scratch(w, page), 1) != PROBE_OK; i++)
 		;
 	CHECK(dune_vm_scan(root_of(w), address(w, p), p.nr * PAGE, DUNE_SCAN_DIRTY, bitmap) >= 1);
 	if (!CHECK(bit(bitmap, page - p.first)))
@@ -277,6 +309,7 @@ struct act acts[] = {
 	{ .name = "split", .fn = split },
 	{ .name = "merge", .fn = merge },
 	{ .name = "scan", .fn = scan },
+	{ .name = "outside", .fn = outside },
 	{ .name = "root", .fn = root_of_its_own },
 	{ .name = NULL },
 };
@@ -311,7 +344,6 @@ static void moves(struct changer *c)
 		CHECK_EQ(dune_root_switch(roots[rnd(&c->seed) % NR_ROOTS]), 0);
 		break;
 	case 1:
-		/* Its own vCPU has to be asked, too. */
 		mode_exit();
 		one_act(c);
 		mode_enter();

@@ -130,6 +130,22 @@ void verify_write(int v, const struct window *w, unsigned int page)
 	check_kept(v, w, page, before);
 }
 
+/* The tables, as software reads them while others split, merge and free them. */
+static void verify_lookup(const struct window *w, unsigned int page)
+{
+	uint64_t before = page_state(w, page);
+	char *at = w->base + page * PAGE, *mem = w->frames[set_of(w, state_old(before))];
+	struct dune_vm_entry e = { 0 };
+	int err = dune_vm_lookup(roots[w->root], at, &e);
+
+	if (page_state(w, page) != before || !state_is_firm(before) ||
+	    !(state_old(before) & DUNE_R))
+		return;
+	if (!CHECK(!err && e.prot == (state_old(before) & SIDE_RIGHTS) &&
+		   (char *)e.mem + (at - (char *)e.addr) == mem + page * PAGE))
+		complain(w, page, before, "looked up wrong", err ? err : (int)e.prot);
+}
+
 /* ---- what else threads do ---- */
 
 struct life {
@@ -143,6 +159,8 @@ static void look(struct life *l)
 	const struct window *w = &windows[rnd(&l->seed) % NR_WINDOWS];
 	unsigned int page = rnd(&l->seed) % w->nr_pages;
 
+	for (int i = 0; i < 4; i++)
+		verify_lookup(w, page);
 	if (w->root != l->root)
 		return;
 	/* The same again: what is cached now was so before. */
