@@ -16,6 +16,7 @@
 
 static void touch(struct dune_root *root, u64 index)
 {
+	vm_will_write(&root->touched[index / 64]);
 	if (root->touched[index / 64] & 1ull << index % 64)
 		return;
 	touched_set(&root->touched[index / 64], 1ull << index % 64);

@@ -78,6 +78,8 @@ int view_fill(struct dune_view *view, struct vm_local *by, u64 index)
 	u64 gpa = 0;
 	bool used;
 
+	vm_will_write(&view->l3[index]);
+	vm_will_write(&region->l3);
 	/* May wait in the module, so without the lock. */
 	if (region_is_untouched(view->root, plat_load(&region->l3), &rights)) {
 		int err = view_slot(index, &gpa);

@@ -139,6 +139,15 @@ static inline void vm_unlock(u32 *lock)
 	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
+/*
+ * Memory that is read first is Linux' zero page: writing to it afterwards takes
+ * that out of the EPT again, with a shootdown.
+ */
+static inline void vm_will_write(u64 *word)
+{
+	plat_or64(word, 0);
+}
+
 static inline u64 region_index(u64 addr)
 {
 	return addr >> REGION_SHIFT;
