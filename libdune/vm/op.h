@@ -22,11 +22,8 @@ struct vm_op {
 	struct gather gather;
 };
 
-#define RETIRED_MAX	64u	/*
- * rcu.c: a grace period inside of an operation, which is suspended for it: locks
- * are not held, and handlers may run. -EBUSY: the program is in a read section.
- */
-int op_synchronize(struct vm_op *op);
+/* Frees that wait for one grace period, at the end of the operation after that. */
+#define RETIRED_MAX	64u
 
 #pragma GCC visibility push(hidden)
 

@@ -2,6 +2,10 @@
 /* Accessed and dirty bits: dune_vm_scan(). */
 #include "range.h"
 
+/* A piece whose bits are on the stack until no table is locked any more. */
+#define PIECE		(32ull << 20)
+#define PIECE_WORDS	(PIECE / PAGE_SIZE / 64)
+
 struct scan {
 	unsigned int what;
 	u64 *bitmap;
@@ -9,10 +13,28 @@ struct scan {
 	u64 pages;
 };
 
-static void scan_inside(struct vm_op *op, void *arg, struct pt_table *pd, u64 start,
-			u64 end)
+/*
+ * Bit 0 of bits is the page at start. The program's bitmap may fault: copy on
+ * write takes locks, of the very table that was scanned.
+ */
+static void publish(const struct scan *scan, u64 start, const u64 *bits, u64 nr)
 {
-	struct scan *scan = arg;
+	u64 first = (start - scan->base) / PAGE_SIZE;
+	u64 *to = scan->bitmap + first / 64;
+	unsigned int shift = first % 64;
+
+	for (u64 i = 0; i < nr; i++) {
+		if (bits[i] << shift)
+			to[i] |= bits[i] << shift;
+		if (shift && bits[i] >> (64 - shift))
+			to[i + 1] |= bits[i] >> (64 - shift);
+	}
+}
+
+static void scan_piece(struct vm_op *op, struct scan *scan, struct pt_table *pd,
+		       u64 start, u64 end)
+{
+	u64 bits[PIECE_WORDS], nr = ((end - start) / PAGE_SIZE + 63) / 64;
 	struct pt_scan work = {
 		.range = {
 			.addr = start, .end = end, .top = pd,
@@ -21,12 +43,27 @@ static void scan_inside(struct vm_op *op, void *arg, struct pt_table *pd, u64 st
 		.what = (scan->what & DUNE_SCAN_ACCESSED ? PT_SCAN_ACCESSED : 0) |
 			(scan->what & DUNE_SCAN_DIRTY ? PT_SCAN_DIRTY : 0),
 		.mode = scan->what & DUNE_SCAN_CLEAR ? PT_SCAN_CLEAR : PT_SCAN_TEST,
-		.bitmap = scan->bitmap,
-		.base = scan->base,
+		.bitmap = scan->bitmap ? bits : NULL,
+		.base = start,
 	};
 
+	if (scan->bitmap)
+		__builtin_memset(bits, 0, nr * sizeof(u64));
 	pt_scan(&op->root->pt, &work);
 	scan->pages += work.pages;
+	if (scan->bitmap)
+		publish(scan, start, bits, nr);
+}
+
+static void scan_inside(struct vm_op *op, void *arg, struct pt_table *pd, u64 start,
+			u64 end)
+{
+	while (start < end) {
+		u64 stop = end - start > PIECE ? start + PIECE : end;
+
+		scan_piece(op, arg, pd, start, stop);
+		start = stop;
+	}
 }
 
 static void set_bits(u64 *bitmap, u64 from, u64 nr)

@@ -133,6 +133,29 @@ static void handlers_are_not_asked(void)
 	mode_exit();
 }
 
+/* A bitmap that is copied while it is written, in the table that is scanned. */
+static void scan_into_a_snapshot(void)
+{
+	struct dune_root *clone;
+	uint64_t before;
+	long dirty;
+
+	mode_enter();
+	for (unsigned long i = 0; i < 16; i++)
+		*page(i) = i == 7 ? 0 : i;
+	CHECK_EQ(dune_root_clone(NULL, &clone), 0);
+	*page(3) = 33;
+	dirty = dune_vm_scan(NULL, heap, 16 * PAGE, DUNE_SCAN_DIRTY | DUNE_SCAN_CLEAR,
+			     (uint64_t *)page(7));
+	CHECK_IN(dirty, 1, 16);
+	CHECK_EQ(__builtin_popcountll(*page(7)), dirty);
+	CHECK(*page(7) & 1 << 3);
+	read_in(clone, 7, 1, &before, 1);
+	CHECK_EQ(before, 0);
+	CHECK_EQ(dune_root_free(clone), 0);
+	mode_exit();
+}
+
 /* --- threads that write meanwhile --- */
 
 static void *write_stamps(void *arg)
@@ -302,6 +325,7 @@ int main(int argc, char **argv)
 	probe_start();
 	test_part("each_its_own", each_its_own);
 	test_part("handlers_are_not_asked", handlers_are_not_asked);
+	test_part("scan_into_a_snapshot", scan_into_a_snapshot);
 	test_part("while_others_write", while_others_write);
 	test_part("a_new_thread_can_go_there", a_new_thread_can_go_there);
 	test_part("cost", cost);
