@@ -97,10 +97,11 @@ void part_signals(void)
 	struct dune_regs in;
 
 	mark_stack();
-	timer(1000);
 	mode_enter();
+	/* Signals only now: from here on their stacks are known. */
 	mark_area();
 	armed = true;
+	timer(1000);
 	own_set();
 	for (size_t i = 0; i < ARRAY_SIZE(stacks); i++) {
 		stop = 0;
