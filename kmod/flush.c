@@ -3,6 +3,7 @@
 #include <linux/cpumask.h>
 #include <linux/preempt.h>
 #include <linux/smp.h>
+#include <trace/events/ipi.h>	/* smp_send_reschedule() may be a macro that traces */
 
 #include "flush.h"
 #include "trace.h"
@@ -23,6 +24,20 @@ static void left_guest(void *unused)
 void plat_kick(const plat_cpumask_t *mask)
 {
 	smp_call_function_many(mask, left_guest, NULL, true);
+}
+
+/*
+ * One CPU: Linux' cheapest interrupt, about which nobody need hear anything back.
+ * As KVM does to make a vCPU exit.
+ */
+void plat_interrupt(const plat_cpumask_t *mask)
+{
+	unsigned int cpu = cpumask_first(mask);
+
+	if (cpumask_next(cpu, mask) < nr_cpu_ids)
+		plat_kick(mask);
+	else
+		smp_send_reschedule(cpu);
 }
 
 void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather)

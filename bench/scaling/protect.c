@@ -16,8 +16,7 @@
 #define ONE_MOST	250
 #define MANY_MOST	900	/* of 64 pages */
 #define BLOCKED_MOST	420	/* it has run since, so it is told anew */
-#define ONE_KICK_MOST	1750
-#define ONE_KICK_GOAL	1500
+#define ONE_KICK_MOST	1500
 
 #define RW		(DUNE_R | DUNE_W)
 
@@ -255,7 +254,7 @@ static void limit_cost(const char *name, const struct result *r, bool kicks, dou
 
 	if (l->vcpus > 2 || l->pages > 64 || (l->pages > 1 && (kicks || l->vcpus > 1)))
 		return;
-	goal(name, cost, kicks ? ONE_KICK_GOAL : most);
+	goal(name, cost, kicks ? ONE_KICK_MOST : most);
 	if (kicks)
 		most = limit_6_1(ONE_KICK_MOST);
 	else if (l->vcpus > 1 && !strcmp(l->op, op_names[PROTECT]) &&

@@ -245,7 +245,7 @@ static void beside_a_running_one(void)
 {
 	pthread_t thread = beside(running);
 
-	kicks(1, 1650);
+	kicks(1, 1500);
 	kicks(32, 0);
 	kicks(512, 0);
 	report("give back a page, beside a running one",

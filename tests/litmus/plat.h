@@ -82,6 +82,8 @@ static inline void plat_kick(const plat_cpumask_t *mask)
 	(void)mask;
 }
 
+#define plat_interrupt(mask)	plat_kick(mask)
+
 static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
 {
 	(void)root_pa;

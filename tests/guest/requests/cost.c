@@ -10,7 +10,7 @@
 #include "emucount.h"
 
 #define REPS		200
-#define KICK_LIMIT	1500	/* one vCPU kicked, on the caller's CPU */
+#define KICK_LIMIT	1100	/* one vCPU kicked, on the caller's CPU */
 #define NOBODY_LIMIT	700	/* none in guest */
 
 static volatile int over, inside;
