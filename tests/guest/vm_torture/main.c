@@ -82,6 +82,7 @@ static void one_round(long round, uint64_t length)
 	windows_destroy();
 }
 
+/* Without Linux' huge pages, which come with stacks and heaps when Linux likes. */
 static long resident_kb(void)
 {
 	FILE *f = fopen("/proc/self/smaps_rollup", "r");
@@ -91,7 +92,9 @@ static long resident_kb(void)
 	REQUIRE(f);
 	while (fgets(line, sizeof(line), f))
 		if (!strncmp(line, "Rss:", 4))
-			kb = strtol(line + 4, NULL, 10);
+			kb += strtol(line + 4, NULL, 10);
+		else if (!strncmp(line, "AnonHugePages:", 14))
+			kb -= strtol(line + 14, NULL, 10);
 	fclose(f);
 	return kb;
 }
