@@ -30,14 +30,12 @@ void plat_kick(const plat_cpumask_t *mask)
  * One CPU: Linux' cheapest interrupt, about which nobody need hear anything back.
  * As KVM does to make a vCPU exit.
  */
-void plat_interrupt(const plat_cpumask_t *mask)
+void plat_interrupt(const plat_cpumask_t *mask, unsigned int nr)
 {
-	unsigned int cpu = cpumask_first(mask);
-
-	if (cpumask_next(cpu, mask) < nr_cpu_ids)
+	if (nr > 1)
 		plat_kick(mask);
 	else
-		smp_send_reschedule(cpu);
+		smp_send_reschedule(cpumask_first(mask));
 }
 
 void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather)

@@ -38,7 +38,7 @@ unsigned int kick_vcpus(struct sd_vm *vm, const u64 *ids, u32 nr_ids)
 			sd_ask_to_exit(&asked, line, cpu);
 	}
 	if (asked.kicks)
-		plat_interrupt(asked.mask);
+		plat_interrupt(asked.mask, asked.kicks);
 	if (!asked.running)
 		return 0;
 	plat_for_each_cpu(cpu, vm->cpus) {

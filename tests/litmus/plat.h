@@ -82,7 +82,7 @@ static inline void plat_kick(const plat_cpumask_t *mask)
 	(void)mask;
 }
 
-#define plat_interrupt(mask)	plat_kick(mask)
+#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
 
 static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
 {

@@ -147,7 +147,7 @@ static inline void plat_kick(const plat_cpumask_t *mask)
 {
 	plat_guest_ops->kick(mask);
 }
-#define plat_interrupt(mask)	plat_kick(mask)
+#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
 
 /* Nobody listens to marks of guest tables. */
 #define plat_note(p, size, name)	((void)0)

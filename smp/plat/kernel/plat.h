@@ -220,12 +220,12 @@ typedef struct cpumask plat_cpumask_t;
 /*
  * kmod/flush.c. A mask of this CPU's own, for the time that preemption is off,
  * and: interrupt every CPU in a mask; each has left the guest on return.
- * plat_interrupt(): the same, and does not say when; a mask that is not empty, of
- * CPUs that were in guest since preemption is off.
+ * plat_interrupt(): the same, and does not say when; a mask of nr CPUs, at least
+ * one, that were in guest since preemption is off.
  */
 plat_cpumask_t *plat_kick_mask(void);
 void plat_kick(const plat_cpumask_t *mask);
-void plat_interrupt(const plat_cpumask_t *mask);
+void plat_interrupt(const plat_cpumask_t *mask, unsigned int nr);
 
 /* --- what the emulator's TLB sanitizer listens to; a NOP for hardware --- */
 

@@ -63,7 +63,7 @@ void *plat_page_owner_at(const void *page);
 /* Of this thread. */
 plat_cpumask_t *plat_kick_mask(void);
 void plat_kick(const plat_cpumask_t *mask);
-#define plat_interrupt(mask)	plat_kick(mask)
+#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
 void plat_mark_bump(u64 root_pa, const u64 *gen);
 void plat_mark_done(u64 root_pa, u64 gen);
 #define plat_note(p, size, name)	((void)0)
