@@ -78,22 +78,22 @@ static int post(struct sends *s, dune_ipi_id to)
 }
 
 /* In plain mode there is no hypercall; the tick of each CPU ends runs as well. */
-static void kick(struct sends *s, const dune_ipi_id *to, unsigned int n)
+static void kick(struct sends *s)
 {
 	if (s->op.guest)
 		hw_kick(&s->op.local->kick);
 	else
 		hw_interrupt_all();
-	for (unsigned int i = 0; i < n; i++)
-		s->op.local->kick.ids[ipi_vcpu(to[i]) / 64 % (DUNE_MAX_VCPUS / 64)] = 0;
+	for (u32 i = 0; i < plat_load(&vm_state.nr_words); i++)
+		s->op.local->kick.ids[i] = 0;
 }
 
-static void end(struct sends *s, const dune_ipi_id *to, unsigned int n)
+static void end(struct sends *s)
 {
 	struct dune_thread *t = sender(s->op.local);
 
 	if (s->kicks)
-		kick(s, to, n);
+		kick(s);
 	if (t) {
 		t->ipi.counts.sent += s->sent;
 		t->ipi.counts.coalesced += s->coalesced;
@@ -110,7 +110,7 @@ int dune_ipi_send(dune_ipi_id to, unsigned int vector)
 	if (ret)
 		return ret;
 	ret = post(&s, to);
-	end(&s, &to, 1);
+	end(&s);
 	return ret;
 }
 
@@ -130,6 +130,6 @@ int dune_ipi_multicast(const dune_ipi_id *to, unsigned int n, unsigned int vecto
 		if (ret < 0)
 			err = ret;
 	}
-	end(&s, to, n);
+	end(&s);
 	return err;
 }

@@ -188,15 +188,18 @@ static int memory_keep(struct dune_thread *t)
 	return err ? err : vm_share_thread(&t->vm, spans);
 }
 
-/* Guest paging finds the thread from here on. */
+/* Guest paging finds the thread from here on; else its page is unmapped. */
 static int paging_begin(struct dune_thread *t)
 {
 	int err;
 
 	self_set(t);
 	err = vcpu_begin(&t->vm, t->page);
-	if (!err) {
+	if (err) {
+		munmap(t->page, DUNE_VCPU_PAGE_SIZE);
+	} else {
 		err = memory_keep(t);
+		/* Somebody may look at the page: it is unmapped later. */
 		if (err)
 			vcpu_end(&t->vm);
 	}
@@ -233,7 +236,7 @@ static struct dune_thread *thread_create(int *err)
 	}
 	*err = paging_begin(t);
 	if (*err)
-		goto err_page;
+		goto err_fd;
 
 	t->host_sp = (uint64_t)t + THREAD_STACK_SIZE;
 	t->landing.rip = (uint64_t)dune_trap_landing;
@@ -246,8 +249,6 @@ static struct dune_thread *thread_create(int *err)
 	dune_ipi_thread_begins(t);
 	return t;
 
-err_page:
-	munmap(t->page, DUNE_VCPU_PAGE_SIZE);
 err_fd:
 	close(t->fd);
 err_area:

@@ -54,10 +54,24 @@ void batch_take(struct vm_op *op, u64 start, u64 end)
 		gather_release(&op->gather);
 		return;
 	}
-	if (batch->nr == BATCH_RANGES)
-		batch_flush(op);
 	move_tables(&batch->gather, &op->gather);
 	batch->range[batch->nr++] = (struct vm_range){ op->root, start, end };
+	/* With this one: what it has dropped is freed by that. */
+	if (batch->nr == BATCH_RANGES)
+		batch_flush(op);
+}
+
+void batch_end_all(struct vm_local *local)
+{
+	struct vm_op op = { .root = vm_state.base, .local = local };
+
+	if (!local->batch.depth)
+		return;
+	gather_init(&op.gather);
+	dune_rcu_lock();
+	local->batch.depth = 0;
+	batch_flush(&op);
+	dune_rcu_unlock();
 }
 
 int dune_vm_batch_begin(void)

@@ -71,7 +71,7 @@ static enum pt_result replace(struct vm_op *op, u64 addr, u64 old, unsigned int 
 {
 	struct pt_replace r = {
 		.addr = addr,
-		.top = plat_load_acquire(&op->root->region[region_index(addr)].pd),
+		.top = region_pd(op, region_index(addr)),
 		.old = old,
 		.leaf = { .pa = gpa, .level = level, .rights = rights, .age = PT_YOUNG },
 		.gather = &op->gather,
@@ -272,26 +272,30 @@ enum cow_result cow_resolve(struct vm_op *op, u64 addr)
 
 /* --- shared for good --- */
 
-/* Returns where the leaf ends. */
-static u64 share_leaf(struct vm_op *op, u64 addr, u64 home)
+/* *addr is where the leaf ends, then. The region has had a PD: it may be merged. */
+static int share_leaf(struct vm_op *op, u64 *addr, u64 home)
 {
 	enum pt_result result = PT_DONE;
 	unsigned int level = 1;
+	int err = 0;
 
 	do {
-		u64 value = vm_entry(op->root, addr, &level);
+		u64 value = vm_entry(op->root, *addr, &level);
 		struct vm_copy *copy = value ? copy_of(value, level) : NULL;
 		u64 gpa = value & pt_x86.addr_mask & ~(pt_level_size(level) - 1);
 
 		if (!is_cow(value) && !copy)
 			break;
-		result = replace(op, addr, value, level,
-				 copy ? home + (addr & (region_start(1) - 1)) : gpa,
+		if (level > 2 && !region_make_pd(op, region_index(*addr), &err))
+			return err;
+		result = replace(op, *addr, value, level,
+				 copy ? home + (*addr & (region_start(1) - 1)) : gpa,
 				 pt_x86.rights(value) & ~PT_COW);
 		if (copy && result == PT_DONE)
 			copy_put(op->local, copy);
 	} while (result == PT_STALE);
-	return (addr & ~(pt_level_size(level) - 1)) + pt_level_size(level);
+	*addr = (*addr & ~(pt_level_size(level) - 1)) + pt_level_size(level);
+	return 0;
 }
 
 static int share_part(struct vm_op *op, u64 start, u64 end)
@@ -308,11 +312,13 @@ static int share_part(struct vm_op *op, u64 start, u64 end)
 	if (err)
 		return err;
 	inval_begin(&op->root->inval, start, end);
-	for (u64 addr = start; addr < end;)
-		addr = share_leaf(op, addr, home);
+	for (u64 addr = start; addr < end && !err;)
+		err = share_leaf(op, &addr, home);
 	cow_flush(op, start, end);
-	copies_release(op->local);
-	return 0;
+	/* In a batch there may be some that are not flushed. */
+	if (!op->local->batch.depth)
+		copies_release(op->local);
+	return err;
 }
 
 int cow_share_range(struct vm_op *op, u64 start, u64 end)

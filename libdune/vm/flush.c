@@ -84,9 +84,7 @@ static void wait_for_runs(struct vm_op *op)
 
 static void kick(struct vm_op *op)
 {
-	if (op->guest)
-		hw_kick(&op->local->kick);
-	else if (!hw_interrupt_all())
+	if (!(op->guest ? hw_kick(&op->local->kick) : hw_interrupt_all()))
 		wait_for_runs(op);
 	for (u32 i = 0; i < plat_load(&vm_state.nr_words); i++)
 		op->local->kick.ids[i] = 0;

@@ -101,21 +101,22 @@ static int map_piece(struct vm_op *op, const struct map *map, u64 addr, u64 end)
 	return map_inside(op, map, gpa, addr, end);
 }
 
+static void undo_region(struct vm_op *op, u64 index, u64 start, u64 end)
+{
+	struct pt_unmap unmap = {
+		.range = { .addr = start, .end = end, .gather = &op->gather },
+	};
+
+	while (!(unmap.range.top = region_pd(op, index)))
+		if (region_unmap(op, index) != -EAGAIN)
+			return;
+	pt_unmap(&op->root->pt, &unmap);
+}
+
 static void undo(struct vm_op *op, u64 start, u64 end)
 {
 	for (u64 i = region_index(start); start < end; i++) {
-		struct pt_unmap unmap = {
-			.range = {
-				.addr = start, .end = vm_part_end(end, i),
-				.top = op->root->region[i].pd,
-				.gather = &op->gather,
-			},
-		};
-
-		if (unmap.range.top)
-			pt_unmap(&op->root->pt, &unmap);
-		else
-			region_unmap(op, i);
+		undo_region(op, i, start, vm_part_end(end, i));
 		start = vm_part_end(end, i);
 	}
 }

@@ -107,7 +107,9 @@ void vm_plain_end(void)
 {
 	struct vm_local local;
 
-	if (plain_take(&local))
+	if (plain_take(&local)) {
+		batch_end_all(&local);
 		vm_local_end(&local);
+	}
 	plain = NULL;
 }

@@ -32,6 +32,8 @@ struct vm_local *vm_local_find(int *err);
 /* The same inside of an operation. */
 struct vm_local *vm_local_here(void);
 int vm_op_begin_plain(struct vm_op *op);
+/* batch.c: the thread ends, in plain mode: so do its batches. Before its views go. */
+void batch_end_all(struct vm_local *local);
 /* The thread ends; it finds *local until this returns. */
 void vm_local_end(struct vm_local *local);
 /* The thread gets a vCPU: *local takes over what it has. */

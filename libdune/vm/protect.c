@@ -34,6 +34,17 @@ static const struct vm_work protecting = {
 	.whole = work_protect_whole,
 };
 
+/* All of it, which cannot fail: it has a PD, or needs none. */
+static void protect_region(struct vm_op *op, u64 index, unsigned int prot)
+{
+	struct pt_table *pd = NULL;
+
+	while (!pd && region_change(op, index, PT_COW, prot) == -EAGAIN)
+		pd = region_pd(op, index);
+	if (pd)
+		protect_inside(op, pd, region_start(index), region_start(index + 1), prot);
+}
+
 /*
  * All of the address space, but for the library's own: regions that nobody has
  * used follow the root.
@@ -48,12 +59,8 @@ static int protect_everything(struct vm_op *op, unsigned int prot)
 	inval_begin(&op->root->inval, 0, USER_END);
 	for (u64 i = root_next_touched(op->root, 0); i < NR_REGIONS;
 	     i = root_next_touched(op->root, i + 1)) {
-		if (view_is_pinned(i, PIN_OWN) ||
-		    region_change(op, i, PT_COW, prot) != -EAGAIN)
-			continue;
-		struct pt_table *pd = region_make_pd(op, i, &err);
-
-		protect_inside(op, pd, region_start(i), region_start(i + 1), prot);
+		if (!view_is_pinned(i, PIN_OWN))
+			protect_region(op, i, prot);
 	}
 	op_finish(op, NULL, 0, USER_END);
 	return 0;

@@ -77,23 +77,36 @@ int op_synchronize(struct vm_op *op)
 	return err;
 }
 
-void rcu_reclaim(struct vm_local *local)
+/* Interrupts are off. False: this function is below a handler. */
+static bool take_retired(struct vm_local *local, plat_rcu_t **mine, plat_rcu_t **others)
 {
-	plat_rcu_t *mine = local->retired;
-	plat_rcu_t *others;
-	u64 irq = 0;
-
-	/*
-	 * A read section of the program below (it may use the same flavour), or
-	 * this function below a handler: later.
-	 */
-	if (local->reclaiming || urcu_bp_read_ongoing())
-		return;
+	if (local->reclaiming)
+		return false;
 	local->reclaiming = true;
+	*mine = local->retired;
 	local->retired = NULL;
 	local->nr_retired = 0;
 	plat_store(&nr_orphans, 0);
-	others = __atomic_exchange_n(&orphans, NULL, __ATOMIC_ACQUIRE);
+	*others = __atomic_exchange_n(&orphans, NULL, __ATOMIC_ACQUIRE);
+	return true;
+}
+
+void rcu_reclaim(struct vm_local *local)
+{
+	bool guest = hw_in_guest(), taken;
+	plat_rcu_t *mine, *others;
+	u64 irq = 0;
+
+	/* A read section of the program below (it may use the same flavour): later. */
+	if (urcu_bp_read_ongoing())
+		return;
+	if (guest)
+		irq = hw_irq_save();
+	taken = take_retired(local, &mine, &others);
+	if (guest)
+		hw_irq_restore(irq);
+	if (!taken)
+		return;
 	hw_call(synchronize, NULL);
 	if (hw_in_guest())
 		irq = hw_irq_save();

@@ -128,13 +128,26 @@ static int slot_if_untouched(const struct dune_root *root, u64 index, u64 *gpa)
 	return view_slot(index, gpa);
 }
 
+struct pt_table *region_pd(struct vm_op *op, u64 index)
+{
+	struct dune_region *region = &op->root->region[index];
+	struct pt_table *pd = plat_load_acquire(&region->pd);
+
+	if (pd || !region_is_table(plat_load(&region->l3)))
+		return pd;
+	region_lock(region, op->local);
+	pd = pd_locked(region);
+	region_unlock(region);
+	return pd;
+}
+
 struct pt_table *region_make_pd(struct vm_op *op, u64 index, int *err)
 {
 	struct dune_region *region = &op->root->region[index];
 	struct pt_table *table, *pd;
 	u64 gpa;
 
-	pd = plat_load_acquire(&region->pd);
+	pd = region_pd(op, index);
 	if (pd)
 		return pd;
 	*err = slot_if_untouched(op->root, index, &gpa);

@@ -85,6 +85,12 @@ void region_settle_locked(struct dune_root *root, u64 index, u64 gpa);
  * maps. NULL: *err. In an operation.
  */
 struct pt_table *region_make_pd(struct vm_op *op, u64 index, int *err);
+/*
+ * The PD of a region that is a table, from who is about to merge it, if need be:
+ * that one waits for the caller's read section, so the caller never waits for it.
+ * NULL: the region is none (any more).
+ */
+struct pt_table *region_pd(struct vm_op *op, u64 index);
 
 /* All of a region that has no PD: rights & keep | set, or nothing. -EAGAIN: it has one. */
 int region_change(struct vm_op *op, u64 index, unsigned int keep, unsigned int set);

@@ -217,8 +217,7 @@ void root_destroy(struct vm_local *local, struct dune_root *root)
 	u32 ids = plat_load(&vm_state.nr_words) * 64;
 
 	for (u32 id = 0; id < ids; id++)
-		if (root->view[id])
-			view_destroy(root->view[id], local);
+		view_destroy_of(root, id, local);
 	for (u64 i = root_next_touched(root, 0); i < NR_REGIONS;
 	     i = root_next_touched(root, i + 1))
 		if (region_is_table(root->region[i].l3))

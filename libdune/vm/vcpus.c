@@ -34,14 +34,12 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	local->others = ~(1ull << id % 64);
 	local->end = pool_cell(local);
 	if (!local->end)
-		return -ENOMEM;
+		goto err_local;
 	local->end->page = page;
 	raise_words(id);
 	view = view_create(vm_state.base, local);
-	if (!view) {
-		pool_cell_put(local, local->end);
-		return -ENOMEM;
-	}
+	if (!view)
+		goto err_end;
 	plat_rcu_register();
 	local->reader = dune_rcu_reader();
 	local->view = view;
@@ -50,6 +48,14 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	plat_store(&vm_vcpus[id].active, (u64)vm_state.base);
 	__atomic_store_n(&vm_vcpus[id].page, page, __ATOMIC_RELEASE);
 	return 0;
+
+err_end:
+	pool_cell_put(local, local->end);
+err_local:
+	/* What it has had as a thread without a vCPU. */
+	batch_end_all(local);
+	vm_local_end(local);
+	return -ENOMEM;
 }
 
 u64 vcpu_reader(void)
@@ -73,8 +79,9 @@ void vcpu_end(struct vm_local *local)
 	 * Off the members first: who finds this vCPU there finds its page, or
 	 * that of the next with its id, which does no harm.
 	 */
-	while (local->views)
-		view_destroy(local->views, local);
+	batch_end_all(local);
+	while (view_destroy_own(local))
+		;
 	local->view = NULL;
 	local->quick = NULL;
 	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);

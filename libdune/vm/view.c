@@ -244,7 +244,7 @@ struct dune_view *view_create(struct dune_root *root, struct vm_local *local)
 	vm_unlock(&vm_state.views_lock);
 	if (err >= 0)
 		return view;
-	view_destroy(view, local);
+	view_destroy_of(root, local->id, local);
 	return NULL;
 }
 
@@ -267,14 +267,33 @@ static void leave_regions(struct dune_view *view, struct vm_local *by)
 	}
 }
 
-void view_destroy(struct dune_view *view, struct vm_local *by)
+/* The lock is taken; *found may be another one's as soon as it is not. */
+static bool destroy_and_unlock(struct dune_view *const *found, struct vm_local *by)
 {
-	vm_lock(&vm_state.views_lock);
-	leave_regions(view, by);
-	unlink_locked(view);
+	struct dune_view *view = *found;
+
+	if (view) {
+		leave_regions(view, by);
+		unlink_locked(view);
+	}
 	vm_unlock(&vm_state.views_lock);
+	if (!view)
+		return false;
 	vm_mark_gone(view);
 	view_free(by, view);
+	return true;
+}
+
+bool view_destroy_own(struct vm_local *owner)
+{
+	vm_lock(&vm_state.views_lock);
+	return destroy_and_unlock(&owner->views, owner);
+}
+
+bool view_destroy_of(struct dune_root *root, u32 id, struct vm_local *by)
+{
+	vm_lock(&vm_state.views_lock);
+	return destroy_and_unlock(&root->view[id], by);
 }
 
 static int fill_views_locked(struct vm_local *by, u64 index)

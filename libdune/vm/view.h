@@ -23,10 +23,12 @@ int view_reserve(struct vm_local *local);
 /* local's vCPU gets a view of root, with what is pinned in it. NULL: no memory. */
 struct dune_view *view_create(struct dune_root *root, struct vm_local *local);
 /*
- * Its owner has flushed it and does not use it any more, or never will again. by
- * is the calling thread.
+ * Some view of this thread's own, which ends; the view that a vCPU has of a root,
+ * which is not active there and whose PCID is flushed before it is used again. by
+ * is the calling thread. False: there is none (any more).
  */
-void view_destroy(struct dune_view *view, struct vm_local *by);
+bool view_destroy_own(struct vm_local *owner);
+bool view_destroy_of(struct dune_root *root, u32 id, struct vm_local *by);
 
 /*
  * Copy a region's entry into the view: 1, or 0 when it maps nothing for

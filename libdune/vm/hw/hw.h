@@ -111,10 +111,10 @@ static inline bool hw_has_pcid(void)
 	return cr4 & HW_CR4_PCIDE;
 }
 
-/* End the runs of these vCPUs; they have been outside when it returns. */
-static inline void hw_kick(const struct dune_kick *kick)
+/* End the runs of these vCPUs: they have been outside when it returns true. */
+static inline bool hw_kick(const struct dune_kick *kick)
 {
-	dune_vmcall(DUNE_HC_KICK, (uint64_t)kick);
+	return (long)dune_vmcall(DUNE_HC_KICK, (uint64_t)kick) >= 0;
 }
 
 /* This run alone: what is requested of this vCPU is done. kick is empty. */

@@ -284,7 +284,7 @@ static void kick_one(uint32_t id)
 }
 
 /* A hypercall that ends the run. */
-void hw_kick(const struct dune_kick *kick)
+bool hw_kick(const struct dune_kick *kick)
 {
 	struct dune_kick copy = *kick;
 
@@ -294,6 +294,7 @@ void hw_kick(const struct dune_kick *kick)
 		for (; copy.ids[i]; copy.ids[i] &= copy.ids[i] - 1)
 			kick_one(i * 64 + __builtin_ctzll(copy.ids[i]));
 	run_begin();
+	return true;
 }
 
 void hw_end_run(const struct dune_kick *kick)

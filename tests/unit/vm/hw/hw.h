@@ -28,7 +28,7 @@ void hw_invlpg(uint64_t addr);
 void hw_set_cr3(uint64_t cr3);
 void hw_invpcid_all(void);
 bool hw_has_pcid(void);
-void hw_kick(const struct dune_kick *kick);
+bool hw_kick(const struct dune_kick *kick);
 void hw_end_run(const struct dune_kick *kick);
 void hw_notify(void);
 bool hw_interrupt_all(void);

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* Ends that come in the middle of something: of batches, threads, roots, tables. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "hw.h"
+#include "soft.h"
+#include "vm.h"
+
+#define PAGE	4096ull
+#define GIB	(1ull << 30)
+#define BASE	0x200000000000ull	/* real memory: not where ASan has its own */
+#define PAGES	64u
+#define ALL	(DUNE_R | DUNE_W | DUNE_X | DUNE_U)
+#define RACES	200u
+#define MERGES	2000u
+
+static uint64_t page_at(unsigned int i)
+{
+	return BASE + i * PAGE;
+}
+
+static void memory_init(void)
+{
+	void *p = mmap((void *)BASE, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+}
+
+static bool guest_write(uint64_t addr, uint64_t value)
+{
+	uint64_t gpa = soft_access(addr, SOFT_WRITE);
+
+	if (gpa == SOFT_FAULT)
+		return false;
+	__atomic_store_n((uint64_t *)plat_va(gpa), value, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* --- batches --- */
+
+/* There is room for BATCH_RANGES: what comes next is flushed before it is freed. */
+static void a_full_batch_frees_what_it_has_flushed(void)
+{
+	struct vm_local *local = &soft_self()->vm;
+	struct dune_root *clone;
+
+	CHECK_EQ(dune_root_clone(NULL, &clone), 0);
+	CHECK_EQ(dune_root_switch(clone), 0);
+	for (unsigned int i = 0; i <= BATCH_RANGES; i++)
+		CHECK(guest_write(page_at(i), i));
+	CHECK_EQ(dune_vm_batch_begin(), 0);
+	for (unsigned int i = 0; i <= BATCH_RANGES; i++)
+		CHECK_EQ(dune_vm_unmap(clone, (void *)page_at(i), PAGE), 0);
+	CHECK(local->dropped != NULL);
+	CHECK_EQ(local->batch.nr, 1);
+	CHECK_EQ(dune_vm_batch_end(), 0);
+	CHECK(local->dropped == NULL);
+	CHECK_EQ(dune_root_switch(NULL), 0);
+	CHECK_EQ(dune_root_free(clone), 0);
+}
+
+static u64 operations_under_way(const struct dune_root *root)
+{
+	u64 sum = inval_active(root->inval.global.word);
+
+	for (unsigned int i = 0; i < INVAL_NR_BUCKETS; i++)
+		sum += inval_active(root->inval.bucket[i].word);
+	return sum;
+}
+
+static void *ends_in_a_batch(void *unused)
+{
+	(void)unused;
+	soft_begin();
+	soft_enter();
+	CHECK(guest_write(page_at(20), 1));
+	CHECK_EQ(dune_vm_batch_begin(), 0);
+	CHECK_EQ(dune_vm_unmap(NULL, (void *)page_at(20), PAGE), 0);
+	CHECK(operations_under_way(vm_state.base) > 0);
+	soft_leave();
+	soft_end();
+	return NULL;
+}
+
+static void a_thread_ends_in_its_batch(void)
+{
+	pthread_t thread;
+
+	CHECK(guest_write(page_at(20), 2));
+	soft_leave();
+	pthread_create(&thread, NULL, ends_in_a_batch, NULL);
+	pthread_join(thread, NULL);
+	soft_enter();
+	CHECK_EQ(operations_under_way(vm_state.base), 0);
+	CHECK_EQ(soft_access(page_at(20), SOFT_READ), SOFT_FAULT);
+	CHECK_EQ(dune_vm_map(NULL, (void *)page_at(20), PAGE, (void *)page_at(20), ALL, 0), 0);
+}
+
+/* --- views --- */
+
+static struct dune_root *root;
+static int here;
+
+static void *uses_the_root(void *unused)
+{
+	(void)unused;
+	soft_begin();
+	soft_enter();
+	CHECK_EQ(dune_root_switch(root), 0);
+	CHECK(guest_write(page_at(1), 1));
+	CHECK_EQ(dune_root_switch(NULL), 0);
+	soft_leave();
+	__atomic_store_n(&here, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&here, __ATOMIC_SEQ_CST) != 2)
+		sched_yield();
+	soft_end();
+	return NULL;
+}
+
+static void *frees_the_root(void *unused)
+{
+	(void)unused;
+	CHECK_EQ(dune_root_free(root), 0);
+	return NULL;
+}
+
+/* Both want to destroy the thread's view of it, and wait for the lock. */
+static void one_race(void)
+{
+	pthread_t user, freer;
+
+	CHECK_EQ(dune_root_create(&root), 0);
+	here = 0;
+	pthread_create(&user, NULL, uses_the_root, NULL);
+	while (__atomic_load_n(&here, __ATOMIC_SEQ_CST) != 1)
+		sched_yield();
+	vm_lock(&vm_state.views_lock);
+	__atomic_store_n(&here, 2, __ATOMIC_SEQ_CST);
+	pthread_create(&freer, NULL, frees_the_root, NULL);
+	usleep(3000);
+	vm_unlock(&vm_state.views_lock);
+	pthread_join(user, NULL);
+	pthread_join(freer, NULL);
+}
+
+static void a_root_is_freed_beside_the_end_of_a_thread(void)
+{
+	soft_leave();
+	for (unsigned int i = 0; i < RACES; i++)
+		one_race();
+	soft_enter();
+}
+
+/* --- tables --- */
+
+static volatile bool over;
+
+static void *merges(void *unused)
+{
+	(void)unused;
+	soft_begin();
+	for (unsigned int i = 0; i < MERGES; i++)
+		CHECK_EQ(dune_vm_merge(NULL, (void *)BASE, GIB, GIB), 0);
+	over = true;
+	soft_end();
+	return NULL;
+}
+
+/* A merge waits for who copies, who needs the table that the merge has taken. */
+static void pages_are_copied_beside_merges(void)
+{
+	pthread_t thread;
+
+	over = false;
+	soft_leave();
+	pthread_create(&thread, NULL, merges, NULL);
+	soft_enter();
+	for (unsigned int i = 0; !over; i++) {
+		struct dune_root *clone;
+
+		CHECK_EQ(dune_root_clone(NULL, &clone), 0);
+		for (unsigned int k = 0; k < 8; k++)
+			CHECK(guest_write(page_at((i + 3 * k) % PAGES), i));
+		CHECK_EQ(dune_root_free(clone), 0);
+	}
+	pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+	alarm(100);	/* somebody waits for ever */
+	soft_init(DUNE_CAP_INVPCID);
+	memory_init();
+	soft_begin();
+	soft_enter();
+	CASE(a_full_batch_frees_what_it_has_flushed);
+	CASE(a_thread_ends_in_its_batch);
+	CASE(a_root_is_freed_beside_the_end_of_a_thread);
+	CASE(pages_are_copied_beside_merges);
+	soft_leave();
+	soft_end();
+	return CHECK_EXIT();
+}
