@@ -17,11 +17,11 @@
  * Result: 0 or a negative errno. An error means that nothing was changed.
  *   -EINVAL   unaligned, empty, unknown bits, or no dune_init() here
  *   -ERANGE   not all of it lies below 2^47
- *   -EPERM    memory of this library, which no root may change
+ *   -EPERM    page tables and other pages that this library has mapped for itself,
+ *             which no root may change
  *   -EBUSY    all of a 1 GiB that this library needs some of
  *   -ENOMEM   no memory for tables
  *   -ENOSPC   no guest physical slot left (DUNE_SLOT_SHIFT in uapi/dune.h)
- *   -EOPNOTSUPP  the module cannot flush other threads (DUNE_CAP_REQUESTS)
  *
  * When a call that removes or restricts returns, no thread can use the old
  * translation any more. Gaining a right never interrupts anybody: a thread that
@@ -30,6 +30,9 @@
  *
  * System calls, and threads in plain mode, know the host's addresses only: they
  * see neither rights nor mappings of a root. dune_vm_lookup() translates.
+ *
+ * Not refused, and the end of a thread that takes a trap: to take away this
+ * library's own code and data, or a thread's stack and thread-local storage.
  *
  * root NULL stands for the default root everywhere. Addresses and lengths are
  * in bytes and multiples of 4096.
@@ -156,6 +159,11 @@ int dune_vm_protect(struct dune_root *root, void *addr, size_t len,
  * DUNE_PAGE_2M); replace whole runs of pages by pages of this size
  * (DUNE_PAGE_2M or DUNE_PAGE_1G), where they are contiguous in guest physical
  * space and have the same rights. Neither changes what is mapped.
+ *
+ * Merging to DUNE_PAGE_1G waits for a grace period of liburcu.
+ *
+ * -EBUSY: from dune_vm_merge(), the caller is in a read section of liburcu-bp; what
+ * was merged up to there stays so.
  */
 int dune_vm_split(struct dune_root *root, void *addr, size_t len, size_t size);
 int dune_vm_merge(struct dune_root *root, void *addr, size_t len, size_t size);

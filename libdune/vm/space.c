@@ -66,22 +66,39 @@ static bool prepare(char *base, u64 *gpa)
 
 /*
  * Every view has the space before its first block is used: the #PF handler
- * cannot fault.
+ * cannot fault. -EADDRINUSE: not there.
  */
-static struct space *space_add(struct vm_local *local)
+static int space_prepare(struct vm_local *local, char *base)
 {
-	char *base = map_aligned();
-	struct space *space = (struct space *)base;
 	u64 gpa;
 
-	if (!base)
-		return NULL;
 	/* Only saves memory. */
 	advise(base, SPACE_SIZE, MADV_NOHUGEPAGE);
-	if (!prepare(base, &gpa) || view_pin(local, region_index((u64)base), PIN_OWN)) {
+	return prepare(base, &gpa) ? view_pin(local, region_index((u64)base), PIN_OWN) :
+				     -ENOMEM;
+}
+
+static struct space *space_add(struct vm_local *local)
+{
+	struct space *space;
+	char *base;
+	int err;
+
+	/*
+	 * Where a root has something else it stays reserved, so that the next one
+	 * is elsewhere. An address space full of that has no room for more.
+	 */
+	do {
+		base = map_aligned();
+		err = base ? space_prepare(local, base) : -ENOMEM;
+		if (err == -EADDRINUSE)
+			hw_syscall(SYS_mprotect, (long)base, SPACE_SIZE, PROT_NONE, 0, 0, 0);
+	} while (err == -EADDRINUSE);
+	if (err && base)
 		hw_syscall(SYS_munmap, (long)base, SPACE_SIZE, 0, 0, 0, 0);
+	if (err)
 		return NULL;
-	}
+	space = (struct space *)base;
 	space->used = 1;
 	space->next = spaces;
 	spaces = space;

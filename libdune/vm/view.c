@@ -311,16 +311,38 @@ static int fill_views_locked(struct vm_local *by, u64 index)
 	return 0;
 }
 
+/* Has the program given it another meaning than the host's memory, in some root? */
+static bool is_changed_locked(u64 index, u64 gpa)
+{
+	u64 leaf = region_leaf(gpa, PT_RWX | PT_U);
+
+	for (const struct dune_root *root = vm_state.roots; root; root = root->next) {
+		u64 l3 = plat_load(&root->region[index].l3);
+
+		if (l3 && l3 != leaf)
+			return true;
+	}
+	return false;
+}
+
 /* A view that is made meanwhile finds the bit, or is found. */
 int view_pin(struct vm_local *by, u64 index, enum pin pin)
 {
-	int err;
+	u64 *bits = pin == PIN_OWN ? own : some, gpa = 0;
+	int err = pin == PIN_OWN ? view_slot(index, &gpa) : 0;
 
-	bit_set(pin == PIN_OWN ? own : some, index);
+	if (err)
+		return err;
+	bit_set(bits, index);
 	bit_set(pinned_words, index / 64);
 	vm_lock(&vm_state.views_lock);
-	err = fill_views_locked(by, index);
+	if (pin == PIN_OWN && is_changed_locked(index, gpa))
+		err = -EADDRINUSE;
+	else
+		err = fill_views_locked(by, index);
 	vm_unlock(&vm_state.views_lock);
+	if (err == -EADDRINUSE)
+		__atomic_fetch_and(&bits[index / 64], ~(1ull << index % 64), __ATOMIC_RELAXED);
 	return err;
 }
 

@@ -39,7 +39,10 @@ int view_fill(struct dune_view *view, struct vm_local *by, u64 index);
 /* Guest physical address of a region of the host's; 0 or -errno. */
 int view_slot(u64 index, u64 *gpa);
 
-/* All views have this region from now on. 0 or -errno */
+/*
+ * All views have this region from now on. 0 or -errno; PIN_OWN: -EADDRINUSE, a
+ * root has something else there.
+ */
 int view_pin(struct vm_local *by, u64 index, enum pin pin);
 bool view_is_pinned(u64 index, enum pin pin);
 /*

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "hw.h"
 #include "soft.h"
+#include "space.h"
 #include "vm.h"
 
 #define PAGE	4096ull
@@ -17,6 +18,8 @@
 #define ALL	(DUNE_R | DUNE_W | DUNE_X | DUNE_U)
 #define RACES	200u
 #define MERGES	2000u
+
+static struct dune_root *root;
 
 static uint64_t page_at(unsigned int i)
 {
@@ -102,9 +105,44 @@ static void a_thread_ends_in_its_batch(void)
 	CHECK_EQ(dune_vm_map(NULL, (void *)page_at(20), PAGE, (void *)page_at(20), ALL, 0), 0);
 }
 
+/* --- the pool --- */
+
+/* Where it gets its next GiB, if nobody is in the way. */
+static uint64_t next_space(void)
+{
+	char *p = mmap(NULL, 2 * GIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	munmap(p, 2 * GIB);
+	return ((uint64_t)p + GIB - 1) & ~(GIB - 1);
+}
+
+/* A root in which that GiB is not the host's memory. */
+static void the_pool_goes_where_it_is_mapped(void)
+{
+	struct vm_local *local = &soft_self()->vm;
+	uint64_t there, block;
+
+	CHECK_EQ(dune_root_create(&root), 0);
+	there = next_space();
+	CHECK_EQ(dune_vm_unmap(root, (void *)there, GIB), 0);
+	CHECK_EQ(next_space(), there);
+	/* All blocks of the spaces that there are. */
+	for (unsigned int i = 0; i < 2 * GIB / BLOCK_SIZE; i++) {
+		block = (uint64_t)space_get(local, 1);
+		CHECK(block != 0);
+		CHECK(block / GIB != there / GIB);
+	}
+	CHECK_EQ(dune_root_switch(root), 0);
+	CHECK(soft_access(block, SOFT_WRITE) != SOFT_FAULT);
+	CHECK_EQ(dune_root_switch(NULL), 0);
+	CHECK_EQ(dune_root_free(root), 0);
+}
+
 /* --- views --- */
 
-static struct dune_root *root;
 static int here;
 
 static void *uses_the_root(void *unused)
@@ -201,6 +239,7 @@ int main(void)
 	soft_enter();
 	CASE(a_full_batch_frees_what_it_has_flushed);
 	CASE(a_thread_ends_in_its_batch);
+	CASE(the_pool_goes_where_it_is_mapped);
 	CASE(a_root_is_freed_beside_the_end_of_a_thread);
 	CASE(pages_are_copied_beside_merges);
 	soft_leave();
