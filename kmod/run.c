@@ -68,10 +68,26 @@ static int handle_deferred(struct dune_vcpu *vcpu)
  * slept has rseq's work pending: always, so it would never enter the guest.
  * It waits until the first exit.
  */
-static unsigned long work_that_waits(void)
+static unsigned long work_that_waits(unsigned long syscall_work)
 {
-	return READ_ONCE(current_thread_info()->syscall_work) &
-	       SYSCALL_WORK_SYSCALL_TRACE ? _TIF_NOTIFY_RESUME : 0;
+	return syscall_work & SYSCALL_WORK_SYSCALL_TRACE ? _TIF_NOTIFY_RESUME : 0;
+}
+
+/*
+ * The thread comes back here on its own account, whenever something ended the
+ * run: in user dispatch's eyes by a call that the program did not make. So the
+ * range without dispatch is DUNE_RUN's own SYSCALL, if the program asked for
+ * none. It stays behind with the thread; nothing else is called from there.
+ * (syscall_user_dispatch() in kernel/entry/.)
+ */
+static void exempt_from_dispatch(void)
+{
+	struct syscall_user_dispatch *sd = &current->syscall_dispatch;
+
+	if (sd->len)
+		return;
+	sd->offset = current_pt_regs()->ip;
+	sd->len = 1;
 }
 
 /* 48 bits: the guest walks 4 levels, whatever the host does. */
@@ -161,6 +177,7 @@ void vcpu_sync_regs_out(struct dune_vcpu *vcpu)
 
 long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 {
+	unsigned long syscall_work = READ_ONCE(current_thread_info()->syscall_work);
 	int turns = 0;
 	int kind;
 
@@ -182,7 +199,9 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	kind = residency_is_here(&vcpu->vmx) ? sync_in(vcpu, arg) : -ESHUTDOWN;
 	if (kind)
 		goto out;
-	vcpu->late_work = work_that_waits();
+	vcpu->late_work = work_that_waits(syscall_work);
+	if (unlikely(syscall_work & SYSCALL_WORK_SYSCALL_USER_DISPATCH))
+		exempt_from_dispatch();
 	kind = handle_deferred(vcpu);
 	while (kind == VCPU_CONTINUE && !READ_ONCE(vmx_shut_down)) {
 		kind = enter_once(vcpu);

@@ -315,7 +315,49 @@ static void dispatch_child(void *when)
 	CHECK_EQ(bad_traps, 0);
 }
 
+/* Shares the CPU, so that each loses it to the other again and again. */
+static void *hog(void *stop)
+{
+	while (!__atomic_load_n((volatile int *)stop, __ATOMIC_RELAXED))
+		spin(1000);
+	return NULL;
+}
+
+/*
+ * The selector is on BLOCK while the thread computes. What brings it to plain
+ * mode and back meanwhile is no call of its own.
+ */
+static void busy_child(void *when)
+{
+	struct sigaction sa = { .sa_sigaction = on_dispatch, .sa_flags = SA_SIGINFO };
+	static volatile int stop;
+	pthread_t thread;
+	uint64_t left;
+
+	pin_to(0);
+	sigaction(SIGSYS, &sa, NULL);
+	REQUIRE(pthread_create(&thread, NULL, hog, (void *)&stop) == 0);
+	if ((long)when == AFTER)
+		mode_enter();
+	CHECK_EQ(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector), 0);
+	if ((long)when == BEFORE)
+		mode_enter();
+	left = vcpu_stat(DUNE_VCPU_host_work);
+	for (int i = 0; i < 200 && vcpu_stat(DUNE_VCPU_host_work) - left < 5; i++) {
+		selector = 1;
+		spin(1000000);
+		selector = 0;
+	}
+	if (!opt.native)
+		CHECK(vcpu_stat(DUNE_VCPU_host_work) - left >= 5);
+	mode_exit();
+	CHECK_EQ(traps, 0);
+	stop = 1;
+	pthread_join(thread, NULL);
+}
+
 static void dispatched(void) { both_times(dispatch_child, 0); }
+static void dispatch_busy(void) { both_times(busy_child, 0); }
 
 int main(int argc, char **argv)
 {
@@ -328,5 +370,6 @@ int main(int argc, char **argv)
 	test_part("user_notif", notified);
 	test_part("tsync", other_thread);
 	test_part("user_dispatch", dispatched);
+	test_part("user_dispatch_busy", dispatch_busy);
 	return test_end();
 }
