@@ -61,7 +61,7 @@ int vm_pin_range(struct vm_local *by, u64 start, u64 end)
 	int err = 0;
 
 	for (u64 i = region_index(start); i <= region_index(end - 1) && !err; i++)
-		if (!view_is_pinned(i, PIN_SOME))
+		if (!view_is_everywhere(i))
 			err = view_pin(by, i, PIN_SOME);
 	return err;
 }

@@ -21,6 +21,7 @@ _Static_assert(sizeof(struct dune_view) <= POOL_CELL, "a cell");
 /* views_lock */
 static u64 *free_halves;	/* by their first word */
 static u64 own[NR_REGIONS / 64], some[NR_REGIONS / 64];
+static u64 everywhere[NR_REGIONS / 64];	/* of these: all views have the region */
 static u64 pinned_words[NR_REGIONS / 64 / 64];	/* words of these that are not 0 */
 
 static bool bit_get(const u64 *bits, u64 i)
@@ -36,6 +37,11 @@ static void bit_set(u64 *bits, u64 i)
 bool view_is_pinned(u64 index, enum pin pin)
 {
 	return bit_get(own, index) || (pin == PIN_SOME && bit_get(some, index));
+}
+
+bool view_is_everywhere(u64 index)
+{
+	return bit_get(everywhere, index);
 }
 
 int view_slot(u64 index, u64 *gpa)
@@ -340,6 +346,8 @@ int view_pin(struct vm_local *by, u64 index, enum pin pin)
 		err = -EADDRINUSE;
 	else
 		err = fill_views_locked(by, index);
+	if (!err)
+		bit_set(everywhere, index);
 	vm_unlock(&vm_state.views_lock);
 	if (err == -EADDRINUSE)
 		__atomic_fetch_and(&bits[index / 64], ~(1ull << index % 64), __ATOMIC_RELAXED);
@@ -383,5 +391,6 @@ void view_forget(void)
 	free_halves = NULL;
 	__builtin_memset(own, 0, sizeof(own));
 	__builtin_memset(some, 0, sizeof(some));
+	__builtin_memset(everywhere, 0, sizeof(everywhere));
 	__builtin_memset(pinned_words, 0, sizeof(pinned_words));
 }

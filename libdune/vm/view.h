@@ -45,6 +45,8 @@ int view_slot(u64 index, u64 *gpa);
  */
 int view_pin(struct vm_local *by, u64 index, enum pin pin);
 bool view_is_pinned(u64 index, enum pin pin);
+/* Pinned, and not only about to be put into the views there are. */
+bool view_is_everywhere(u64 index);
 /*
  * Before the first view: it finds all memory that pins need to be there, so the
  * page faults are dune_init()'s. 0 or -errno

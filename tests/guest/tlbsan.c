@@ -119,7 +119,10 @@ static void spinner(int index, void *arg)
 	}
 }
 
-/* The module interrupts the vCPU itself, and says so before that is back. */
+/*
+ * The module interrupts the vCPU itself, and mostly says so before that is back:
+ * not when something else has ended the run just then.
+ */
 static void protect_meanwhile(void)
 {
 	char *page = (char *)area;
@@ -127,10 +130,10 @@ static void protect_meanwhile(void)
 	for (long i = 0; i < opt.rounds; i++) {
 		wait_for(&phase, 2 * i + 1, 30);
 		CHECK_EQ(mprotect(page, PAGE, PROT_READ), 0);
-		must_be_condemned();
 		CHECK_EQ(mprotect(page, PAGE, PROT_READ | PROT_WRITE), 0);
 		set_phase(2 * i + 2);
 	}
+	must_be_condemned();
 }
 
 /*

@@ -8,7 +8,9 @@
 #include "check.h"
 #include "hw.h"
 #include "soft.h"
+#include "setup.h"
 #include "space.h"
+#include "view.h"
 #include "vm.h"
 
 #define PAGE	4096ull
@@ -103,6 +105,54 @@ static void a_thread_ends_in_its_batch(void)
 	CHECK_EQ(operations_under_way(vm_state.base), 0);
 	CHECK_EQ(soft_access(page_at(20), SOFT_READ), SOFT_FAULT);
 	CHECK_EQ(dune_vm_map(NULL, (void *)page_at(20), PAGE, (void *)page_at(20), ALL, 0), 0);
+}
+
+/* --- what is pinned --- */
+
+#define PINNED_INDEX	(0x300000000000ull / GIB)
+
+static volatile unsigned int may_pin, ready, came_back, saw_nothing;
+
+static void *pins(void *number)
+{
+	uint64_t addr = PINNED_INDEX * GIB;
+
+	soft_begin();
+	__atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE);
+	while (may_pin < (uintptr_t)number)
+		usleep(100);
+	CHECK_EQ(vm_pin_range(&soft_self()->vm, addr, addr + 1), 0);
+	saw_nothing += !plat_load(&soft_self()->vm.view->l3[PINNED_INDEX]);
+	__atomic_fetch_add(&came_back, 1, __ATOMIC_RELEASE);
+	soft_end();
+	return NULL;
+}
+
+/* Two threads need a region: nobody goes on before it is in his view. */
+static void who_pins_as_well_waits(void)
+{
+	pthread_t thread[2];
+
+	soft_leave();
+	for (uintptr_t i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, pins, (void *)(i + 1));
+	while (ready < 2)
+		usleep(100);
+	/* The first one gets as far as to say so. */
+	vm_lock(&vm_state.views_lock);
+	may_pin = 1;
+	while (!view_is_pinned(PINNED_INDEX, PIN_SOME))
+		usleep(100);
+	may_pin = 2;
+	for (unsigned int i = 0; i < 500 && !came_back; i++)
+		usleep(100);
+	CHECK_EQ(came_back, 0);
+	vm_unlock(&vm_state.views_lock);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	soft_enter();
+	CHECK_EQ(came_back, 2);
+	CHECK_EQ(saw_nothing, 0);
 }
 
 /* --- the pool --- */
@@ -239,6 +289,7 @@ int main(void)
 	soft_enter();
 	CASE(a_full_batch_frees_what_it_has_flushed);
 	CASE(a_thread_ends_in_its_batch);
+	CASE(who_pins_as_well_waits);
 	CASE(the_pool_goes_where_it_is_mapped);
 	CASE(a_root_is_freed_beside_the_end_of_a_thread);
 	CASE(pages_are_copied_beside_merges);
