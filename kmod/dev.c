@@ -182,10 +182,11 @@ static long dune_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
+/* NULL: there was no memory for it. Linux tries again then, or kills. */
 static vm_fault_t give_page(struct vm_fault *vmf, struct page *page)
 {
 	if (!page)
-		return VM_FAULT_SIGBUS;
+		return VM_FAULT_OOM;
 	get_page(page);
 	vmf->page = page;
 	return 0;

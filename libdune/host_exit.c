@@ -88,15 +88,16 @@ static bool populate(uint64_t addr, int advice)
 	return raw_syscall3(SYS_madvise, addr & ~(PAGE_SIZE - 1), PAGE_SIZE, advice) == 0;
 }
 
-/* Does Linux allow the access now? Waits for a userfault, too. */
+/*
+ * Does Linux allow the access now? Waits for a userfault, too. Of an instruction
+ * fetch it tells only whether there is memory to read.
+ */
 static bool allowed(const struct dune_exit *exit)
 {
 	int advice = exit->access & DUNE_ACCESS_WRITE ? MADV_POPULATE_WRITE :
 							MADV_POPULATE_READ;
 	static const struct timespec no_wait;
 
-	if (exit->access & DUNE_ACCESS_EXEC)
-		return false;
 	if (populate(exit->addr, advice))
 		return true;
 	/*
@@ -136,7 +137,7 @@ static int refused_ring3(struct dune_thread *t)
 {
 	const struct dune_exit *exit = &t->page->exit;
 	bool again = t->refused_addr == exit->addr && t->refused_rip == t->page->regs.rip;
-	bool ok = allowed(exit);
+	bool ok = !(again && exit->access & DUNE_ACCESS_EXEC) && allowed(exit);
 
 	if (hopeless(t, again, ok) || !ok) {
 		t->refused_times = 0;
@@ -149,7 +150,8 @@ static int refused_ring3(struct dune_thread *t)
  * The mm refused an access. If the program handles the signal, do the access
  * natively on the guest's stack (in the stub): Linux runs the handler, which
  * may repair and return. Else the signal kills, and the core file should show
- * the guest's registers: do it as the guest.
+ * the guest's registers: do it as the guest. A fetch is tried once more before
+ * that: it may have been refused for want of memory.
  */
 static int refused(struct dune_thread *t)
 {
@@ -157,7 +159,7 @@ static int refused(struct dune_thread *t)
 	bool again = t->refused_addr == exit->addr && t->refused_rip == t->page->regs.rip;
 	bool exec = exit->access & DUNE_ACCESS_EXEC;
 	bool handled = signal_handled(SIGSEGV) || signal_handled(SIGBUS);
-	bool ok = (again || !handled) && allowed(exit);
+	bool ok = (exec ? !again : again || !handled) && allowed(exit);
 
 	if (hopeless(t, again, ok)) {
 		/* Memory that the module cannot map. Go on without Dune. */
