@@ -83,7 +83,7 @@ static enum pt_result protect_large(struct pt_visit *visit,
 	u64 value = plat_load(entry);
 	enum pt_run what;
 
-	if (pt_apply(pt_masks_for(op->change, value), value) != value &&
+	if (pt_apply(pt_masks_for(op->change, geom, value), value) != value &&
 	    !pt_covers(range->addr, range->end, level))
 		return pt_split_locked(geom, visit->table, entry, range);
 	pt_change_run(op->change, entry, entry + 1, value, range->gather, &what);

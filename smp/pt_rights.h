@@ -21,9 +21,9 @@
 #define PT_CHUNK	8u
 
 static inline const struct pt_masks *
-pt_masks_for(const struct pt_change *change, u64 value)
+pt_masks_for(const struct pt_change *change, const struct pt_geometry *geom, u64 value)
 {
-	return value & change->geom->cow_bit ? &change->cow : &change->plain;
+	return value & geom->cow_bit ? &change->cow : &change->plain;
 }
 
 static inline u64 pt_apply(const struct pt_masks *masks, u64 value)
@@ -32,10 +32,9 @@ static inline u64 pt_apply(const struct pt_masks *masks, u64 value)
 }
 
 /* Does a leaf with this value lose a right by it? */
-static inline bool pt_takes(const struct pt_change *change,
-			    const struct pt_masks *masks, u64 value)
+static inline bool pt_takes(u64 forbids, const struct pt_masks *masks, u64 value)
 {
-	return (value ^ change->forbids) & masks->takes;
+	return (value ^ forbids) & masks->takes;
 }
 
 /* Do all of a chunk have these rights? */
@@ -92,7 +91,7 @@ static inline u64 *pt_change_run(const struct pt_change *change, u64 *entry,
 				 struct gather *gather, enum pt_run *what)
 {
 	const struct pt_geometry *geom = change->geom;
-	const struct pt_masks *masks = pt_masks_for(change, value);
+	const struct pt_masks *masks = pt_masks_for(change, geom, value);
 	u64 new = pt_apply(masks, value), mask = geom->rights_mask, seen;
 
 	*what = PT_RUN_SAME;
@@ -101,7 +100,7 @@ static inline u64 *pt_change_run(const struct pt_change *change, u64 *entry,
 	entry = pt_add_to_run(entry, end, value & mask, mask, new - value,
 			      &seen);
 	*what = PT_RUN_CHANGED;
-	if (pt_takes(change, masks, value)) {
+	if (pt_takes(change->forbids, masks, value)) {
 		gather_reduced(gather, pt_was_cached(geom, seen));
 		*what = PT_RUN_REDUCED;
 	}

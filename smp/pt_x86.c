@@ -8,26 +8,7 @@
  * while the leaf is PT_COW. A leaf without PT_R has PRESENT clear, so that
  * hardware stays away, and NONE set, so that software knows it for a leaf.
  */
-#include "pt_entry.h"
-
-#define X86_PRESENT	(1ull << 0)
-#define X86_WRITE	(1ull << 1)
-#define X86_USER	(1ull << 2)
-#define X86_PWT		(1ull << 3)
-#define X86_PCD		(1ull << 4)
-#define X86_ACCESSED	(1ull << 5)
-#define X86_DIRTY	(1ull << 6)
-#define X86_LARGE	(1ull << 7)
-#define X86_NONE	(1ull << 8)	/* hardware: global, if present */
-#define X86_NX		(1ull << 63)
-#define X86_ADDR	0x000ffffffffff000ull
-/* Ignored by hardware. */
-#define X86_AGED	(1ull << 52)
-#define X86_COW		(1ull << 53)
-#define X86_MAY_WRITE	(1ull << 54)
-
-#define X86_PERM	(X86_PRESENT | X86_WRITE | X86_USER | X86_NX)
-#define X86_RIGHTS	(X86_PERM | X86_NONE | X86_COW | X86_MAY_WRITE)
+#include "pt_x86.h"
 
 _Static_assert((PT_FROZEN & (X86_PRESENT | X86_NONE)) == 0,
 	       "a frozen entry counts as present");
@@ -47,14 +28,6 @@ static u64 x86_set_rights(u64 entry, unsigned int rights)
 	if (rights & PT_COW)
 		entry |= X86_COW;
 	return entry;
-}
-
-static unsigned int x86_rights(u64 entry)
-{
-	return (entry & X86_PRESENT ? PT_R : 0) |
-	       (entry & X86_MAY_WRITE ? PT_W : 0) |
-	       (entry & X86_NX ? 0 : PT_X) | (entry & X86_USER ? PT_U : 0) |
-	       (entry & X86_COW ? PT_COW : 0);
 }
 
 static u64 x86_make_leaf(const struct pt_leaf *leaf)
@@ -85,17 +58,7 @@ static u64 x86_make_table(u64 table_pa)
 const struct pt_geometry pt_x86 = {
 	.make_leaf = x86_make_leaf,
 	.make_table = x86_make_table,
-	.rights = x86_rights,
+	.rights = pt_x86_rights,
 	.set_rights = x86_set_rights,
-	.present_mask = X86_PRESENT | X86_NONE,
-	.leaf_bit = X86_LARGE,
-	.addr_mask = X86_ADDR,
-	.accessed_bit = X86_ACCESSED,
-	.dirty_bit = X86_DIRTY,
-	.aged_bit = X86_AGED,
-	.cached_mask = X86_ACCESSED | X86_AGED,
-	.cow_bit = X86_COW,
-	.rights_mask = X86_RIGHTS,
-	.perm_mask = X86_PERM,
-	.perm_inverted = X86_NX,
+	PT_X86_MASKS,
 };

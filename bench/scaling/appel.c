@@ -18,13 +18,13 @@
 #include "team.h"
 
 /* Instructions for a page: what holds, and what is aimed at. */
-#define FAULT_MOST	600
+#define FAULT_MOST	450
 #define FAULT_GOAL	150
-#define FULL_MOST	680
+#define FULL_MOST	525
 #define FULL_GOAL	300
-#define APPEL1_MOST	620
+#define APPEL1_MOST	410
 #define APPEL1_GOAL	240
-#define APPEL2_MOST	360
+#define APPEL2_MOST	265
 #define APPEL2_GOAL	160
 
 #define GROUP		40	/* pages of one appel2 */

@@ -13,9 +13,11 @@
 #include "limits.h"
 
 /* Instructions: what holds, and what is aimed at. Of 512 pages nothing is asked. */
-#define ONE_MOST	250
+#define ONE_GOAL	250
+#define ONE_MOST	150
 #define MANY_MOST	900	/* of 64 pages */
-#define BLOCKED_MOST	420	/* it has run since, so it is told anew */
+#define BLOCKED_MOST	220	/* it has run since, so it is told anew */
+#define POLLING_MOST	500	/* the caller waits for its next look */
 #define ONE_KICK_MOST	1500
 
 #define RW		(DUNE_R | DUNE_W)
@@ -251,15 +253,16 @@ static void limit_cost(const char *name, const struct result *r, bool kicks, dou
 {
 	const struct label *l = &r->label;
 	double most = l->pages == 1 ? ONE_MOST : MANY_MOST, cost = r->median - own;
+	double aimed = l->pages == 1 ? ONE_GOAL : MANY_MOST;
 
 	if (l->vcpus > 2 || l->pages > 64 || (l->pages > 1 && (kicks || l->vcpus > 1)))
 		return;
-	goal(name, cost, kicks ? ONE_KICK_MOST : most);
+	goal(name, cost, kicks ? ONE_KICK_MOST : aimed);
 	if (kicks)
 		most = limit_6_1(ONE_KICK_MOST);
 	else if (l->vcpus > 1 && !strcmp(l->op, op_names[PROTECT]) &&
 		 strcmp(l->state, near_names[LOCAL]))
-		most = BLOCKED_MOST;
+		most = strcmp(l->who, "poll") ? BLOCKED_MOST : POLLING_MOST;
 	limit(name, cost, most, -1);
 }
 

@@ -64,16 +64,15 @@ static inline void plat_full_mb(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* *p += n; returns the new value. A full fence before and after. */
+/*
+ * *p += n; returns the new value. A full fence before and after: as
+ * plat_or32_full().
+ */
 static inline u64 plat_add64_full(u64 *p, u64 n)
 {
-	u64 sum;
-
+	_Static_assert(__x86_64__, "needs fences");
 	PLAT_CHAOS();
-	plat_full_mb();
-	sum = __atomic_add_fetch(p, n, __ATOMIC_SEQ_CST);
-	plat_full_mb();
-	return sum;
+	return __atomic_add_fetch(p, n, __ATOMIC_SEQ_CST);
 }
 
 /* *p += n; a release. */

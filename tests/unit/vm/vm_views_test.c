@@ -228,10 +228,11 @@ static void sleep_ms(long ms)
 
 static void who_polls_is_waited_for(void)
 {
-	struct helper user, changer;
+	struct helper user, changer, second;
 
 	helper_start(&user, true);
 	helper_start(&changer, true);
+	helper_start(&second, true);
 	page = BASE + 2 * GIB + 101 * PAGE;
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
 	blocked = released = 0;
@@ -241,9 +242,15 @@ static void who_polls_is_waited_for(void)
 	tell(&changer, protect_page);
 	sleep_ms(300);
 	CHECK(changer.done != changer.todo);
+	/* Finds the page as it wants it, and the flush of that not over. */
+	tell(&second, protect_page);
+	sleep_ms(300);
+	CHECK(second.done != second.todo);
 	released = 1;
-	while (changer.done != changer.todo || user.done != user.todo)
+	while (changer.done != changer.todo || second.done != second.todo ||
+	       user.done != user.todo)
 		sched_yield();
+	helper_end(&second);
 	helper_end(&changer);
 	helper_end(&user);
 }

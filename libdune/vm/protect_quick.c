@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * dune_vm_protect() of some pages of one level-1 table of the active root, in the
+ * guest: what a write barrier does twice for each fault. The same as a vm_op, with
+ * what it does not need left out: tests/guest/vm_cost has the limits. Whatever is
+ * not so simple is left to vm_protect().
+ *
+ * One page is apart: there nothing is called, so that no registers are saved, and
+ * whoever gains a right only has nobody to tell.
+ */
+#include "flush.h"
+#include "protect.h"
+#include "pt_page.h"
+#include "pt_x86.h"
+#include "vcpu_requests.h"
+#include "vcpus.h"
+
+/* --- the flush --- */
+
+static plat_noinline void ask_others(struct dune_root *root, struct vm_local *local,
+				     struct dune_region *region)
+{
+	struct vm_op op = { .root = root, .local = local, .guest = true };
+
+	flush_others(&op, region);
+}
+
+/*
+ * Asks them. True: all are outside and will flush before they run on, or are gone.
+ * Else ask_others() asks once more, which costs nothing, and sees to those who run.
+ */
+static inline bool all_outside(const struct vm_vcpu *vcpus, u64 members)
+{
+	for (; members; members &= members - 1) {
+		struct dune_vcpu_page *page =
+			__atomic_load_n(&vcpus[__builtin_ctzll(members)].page,
+					__ATOMIC_ACQUIRE);
+
+		if (page && !vreq_flush_is_posted(page) &&
+		    vreq_post(page, DUNE_REQ_FLUSH) != VREQ_OUTSIDE)
+			return false;
+	}
+	return true;
+}
+
+static inline void flush_small(struct dune_root *root, struct vm_local *local,
+			       struct dune_region *region)
+{
+	u32 nr, i;
+
+	members_fence();
+	nr = plat_load(&vm_state.nr_words);
+	for (i = 0; i < nr; i++) {
+		u64 others = members_word(&region->members, i);
+
+		if (local->member_word == i)
+			others &= local->others;
+		if (others && !all_outside(&vm_vcpus[i * 64], others)) {
+			ask_others(root, local, region);
+			return;
+		}
+	}
+}
+
+/* Does nobody but this thread use the region? The common case of flush_small(). */
+static inline bool is_alone(const struct vm_local *local, const struct dune_region *region)
+{
+	members_fence();
+	return plat_load(&vm_state.nr_words) == 1 &&
+	       !(members_word(&region->members, 0) & local->others);
+}
+
+/* --- one page --- */
+
+/*
+ * Are changes of others in this bucket under way? mine: marks of the caller;
+ * nothing is ever deferred here.
+ */
+static inline bool others_under_way(const struct inval *inval,
+				    const struct inval_bucket *bucket, u64 mine)
+{
+	/* [IV-5] as in inval_pending_one(). */
+	return inval_active(plat_load_acquire(&bucket->word)) > mine ||
+	       inval_active(plat_load_acquire(&inval->global.word));
+}
+
+static inline void quick_end(struct vm_local *local, u64 irq)
+{
+	dune_rcu_unlock_by(local->reader);
+	hw_irq_restore(irq);
+}
+
+/* The rest of restrict_page() when others use the region. */
+static plat_noinline int flush_and_end(struct dune_root *root, struct vm_local *local,
+				       struct dune_region *region,
+				       struct inval_bucket *bucket, u64 irq)
+{
+	flush_small(root, local, region);
+	vm_mark_end(local);
+	inval_unmark(bucket);
+	quick_end(local, irq);
+	return 0;
+}
+
+/* A right is taken: others have to know before, and to forget it after. */
+static inline __attribute__((always_inline)) int
+restrict_page(struct dune_root *root, struct vm_local *local, struct dune_region *region,
+	      struct pt_page *page, u64 addr, u64 irq)
+{
+	struct inval_bucket *bucket = inval_bucket(&root->inval, addr);
+	bool cached;
+
+	inval_mark(bucket);
+	pt_page_change(page);
+	cached = plat_load(page->entry) & pt_x86_masks.cached_mask;
+	pt_page_end(page);
+	vm_mark_begin(root, addr, addr + PAGE_SIZE, local);
+	hw_invlpg(addr);
+	if ((cached || others_under_way(&root->inval, bucket, 1)) &&
+	    !is_alone(local, region))
+		return flush_and_end(root, local, region, bucket, irq);
+	vm_mark_end(local);
+	inval_unmark(bucket);
+	quick_end(local, irq);
+	return 0;
+}
+
+static int protect_page(struct dune_root *root, u64 addr, unsigned int prot)
+{
+	const struct pt_change *change = &vm_state.change[prot];
+	u64 irq = hw_irq_save();
+	struct vm_local *local = hw_local();
+	struct dune_region *region;
+	struct pt_page page;
+	const struct pt_table *pd;
+
+	if (!root)
+		root = vm_state.base;
+	if (local->quick != root)
+		goto not_here;
+	dune_rcu_lock_by(local->reader);
+	region = &root->region[region_index(addr)];
+	pd = plat_load_acquire(&region->pd);
+	if (!pd || !pt_page_begin(pd, addr, change, &pt_x86_masks, &page))
+		goto not_simple;
+	if (page.takes)
+		return restrict_page(root, local, region, &page, addr, irq);
+	if (page.delta)
+		pt_page_change(&page);
+	pt_page_end(&page);
+	hw_invlpg(addr);
+	/* As it is wanted already: is what somebody took flushed? */
+	if (!page.delta &&
+	    others_under_way(&root->inval, inval_bucket(&root->inval, addr), 0))
+		goto not_simple;
+	quick_end(local, irq);
+	return 0;
+
+not_simple:
+	dune_rcu_unlock_by(local->reader);
+not_here:
+	hw_irq_restore(irq);
+	return vm_protect(root, addr, PAGE_SIZE, prot);
+}
+
+/* --- some pages --- */
+
+static inline void flush_mine(struct vm_local *local, u64 start, u64 end)
+{
+	if (end - start > FLUSH_PAGES * PAGE_SIZE)
+		flush_tag(local);
+	else
+		for (u64 addr = start; addr < end; addr += PAGE_SIZE)
+			hw_invlpg(addr);
+}
+
+/* False: all of it, flush included, is left to the long way. */
+static inline bool protect_small(struct dune_root *root, struct vm_local *local,
+				 u64 start, u64 end, unsigned int prot)
+{
+	struct dune_region *region = &root->region[region_index(start)];
+	struct inval_bucket *bucket = inval_bucket(&root->inval, start);
+	const struct pt_table *pd = plat_load_acquire(&region->pd);
+	struct gather gather = GATHER_INIT;
+	bool done;
+
+	if (!pd)
+		return false;
+	inval_mark(bucket);
+	done = pt_protect_small(pd, start, end, &vm_state.change[prot], &gather) == PT_DONE;
+	vm_mark_begin(root, start, end, &gather);
+	flush_mine(local, start, end);
+	if (gather_needs_flush(&gather) || others_under_way(&root->inval, bucket, 1))
+		flush_small(root, local, region);
+	vm_mark_end(&gather);
+	inval_unmark(bucket);
+	return done;
+}
+
+static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 len,
+				       unsigned int prot)
+{
+	u64 irq = hw_irq_save();
+	struct vm_local *local = hw_local();
+	bool done = false;
+
+	if (!root)
+		root = vm_state.base;
+	if (local->quick == root) {
+		dune_rcu_lock_by(local->reader);
+		done = protect_small(root, local, start, start + len, prot);
+		dune_rcu_unlock_by(local->reader);
+	}
+	hw_irq_restore(irq);
+	return done ? 0 : vm_protect(root, start, len, prot);
+}
+
+/* Inside of 2 MiB; what else may be wrong the long way finds out. */
+static inline bool is_small(u64 start, u64 len)
+{
+	return !((start | len) & (PAGE_SIZE - 1)) && len && start < USER_END &&
+	       inval_is_small(start, start + len);
+}
+
+static inline bool is_page(u64 start, u64 len)
+{
+	return len == PAGE_SIZE && !(start & ~(USER_END - PAGE_SIZE));
+}
+
+int dune_vm_protect(struct dune_root *root, void *addr, size_t len, unsigned int prot)
+{
+	u64 start = (u64)addr;
+
+	if (!vm_rights_valid(prot))
+		return -EINVAL;
+	if (hw_in_guest()) {
+		if (is_page(start, len))
+			return protect_page(root, start, prot);
+		if (is_small(start, len))
+			return protect_pages(root, start, len, prot);
+	}
+	return vm_protect(root, start, len, prot);
+}
