@@ -4,7 +4,6 @@
  * have for it, by pread() and pwrite(), and in Dune mode through a window that a
  * page fault handler fills. Both must leave the same file.
  */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "meter.h"
 #include "pager.h"
 #include "team.h"
@@ -53,59 +53,26 @@ static int check_options(void)
 			options.threads, 2 * options.threads + 1);
 		return 2;
 	}
-	if (!options.native && !options.dune)
-		options.native = options.dune = true;
+	cli_both(&options.native, &options.dune);
 	return 0;
 }
 
 static int parse(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "native", no_argument, NULL, 'n' },
-		{ "dune", no_argument, NULL, 'd' },
-		{ "threads", required_argument, NULL, 0 },
-		{ "pages", required_argument, NULL, 0 },
-		{ "frames", required_argument, NULL, 0 },
-		{ "operations", required_argument, NULL, 0 },
-		{ "seed", required_argument, NULL, 0 },
-		{ "dir", required_argument, NULL, 'D' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	const struct cli_option list[] = {
+		{ "native", .flag = &options.native },
+		{ "dune", .flag = &options.dune },
+		{ "threads", .number = &options.threads, .min = 1, .max = MAX_THREADS },
+		{ "pages", .number = &options.pages, .min = 1, .max = 1ul << 20 },
+		{ "frames", .number = &options.frames, .min = 3, .max = 1ul << 20 },
+		{ "operations", .number = &options.operations, .min = 0, .max = 1ul << 40 },
+		{ "seed", .number = &options.seed, .min = 0, .max = ~0ul },
+		{ "dir", .text = &options.dir },
+		{ NULL },
 	};
-	const struct cli_number numbers[] = {
-		{ "threads", 1, MAX_THREADS, &options.threads },
-		{ "pages", 1, 1ul << 20, &options.pages },
-		{ "frames", 3, 1ul << 20, &options.frames },
-		{ "operations", 0, 1ul << 40, &options.operations },
-		{ "seed", 0, ~0ul, &options.seed },
-		{ NULL, 0, 0, NULL },
-	};
-	int c, which;
+	int err = cli_parse(argc, argv, list, usage);
 
-	while ((c = getopt_long(argc, argv, "", longs, &which)) != -1) {
-		switch (c) {
-		case 0:
-			if (cli_number(numbers, longs[which].name, optarg))
-				return 2;
-			break;
-		case 'n':
-			options.native = true;
-			break;
-		case 'd':
-			options.dune = true;
-			break;
-		case 'D':
-			options.dir = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			return 2;
-		}
-	}
-	return check_options();
+	return err ? err : check_options();
 }
 
 /* --- the two ways to a word --- */

@@ -4,13 +4,13 @@
  * What was written to it learns from page protection or dirty bits. The result
  * on stdout is the same in Linux and in Dune mode.
  */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli.h"
 #include "collect.h"
 #include "meter.h"
 #include "mutate.h"
@@ -22,7 +22,6 @@ static struct {
 	bool native, dune;
 } options = {
 	.threads = 4, .heap = 768, .operations = 8000, .every = 1000, .seed = 1,
-	.barrier = &barrier_fault,
 };
 
 static void usage(FILE *out)
@@ -47,65 +46,39 @@ static void usage(FILE *out)
 	      out);
 }
 
-static int parse(int argc, char **argv)
+static int check_options(const char *barrier)
 {
-	static const struct option longs[] = {
-		{ "barrier", required_argument, NULL, 'b' },
-		{ "native", no_argument, NULL, 'n' },
-		{ "dune", no_argument, NULL, 'd' },
-		{ "threads", required_argument, NULL, 0 },
-		{ "heap", required_argument, NULL, 0 },
-		{ "operations", required_argument, NULL, 0 },
-		{ "every", required_argument, NULL, 0 },
-		{ "seed", required_argument, NULL, 0 },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	const struct cli_number numbers[] = {
-		{ "threads", 1, MAX_THREADS, &options.threads },
-		{ "heap", 44, 1ul << 20, &options.heap },
-		{ "operations", 0, 1ul << 40, &options.operations },
-		{ "every", 1, 1ul << 40, &options.every },
-		{ "seed", 0, ~0ul, &options.seed },
-		{ NULL, 0, 0, NULL },
-	};
-	int c, which;
-
-	while ((c = getopt_long(argc, argv, "", longs, &which)) != -1) {
-		switch (c) {
-		case 0:
-			if (cli_number(numbers, longs[which].name, optarg))
-				return 2;
-			break;
-		case 'b':
-			if (strcmp(optarg, "fault") && strcmp(optarg, "dirty")) {
-				fprintf(stderr, "gcbarrier: --barrier is fault or dirty\n");
-				return 2;
-			}
-			options.barrier = *optarg == 'f' ? &barrier_fault : &barrier_dirty;
-			break;
-		case 'n':
-			options.native = true;
-			break;
-		case 'd':
-			options.dune = true;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			return 2;
-		}
+	if (strcmp(barrier, "fault") && strcmp(barrier, "dirty")) {
+		fprintf(stderr, "gcbarrier: --barrier is fault or dirty\n");
+		return 2;
 	}
+	options.barrier = *barrier == 'f' ? &barrier_fault : &barrier_dirty;
 	if (options.heap < options.threads * 44) {
 		fprintf(stderr, "gcbarrier: --threads %lu need a --heap of %lu pages at least\n",
 			options.threads, options.threads * 44);
 		return 2;
 	}
-	if (!options.native && !options.dune)
-		options.native = options.dune = true;
+	cli_both(&options.native, &options.dune);
 	return 0;
+}
+
+static int parse(int argc, char **argv)
+{
+	const char *barrier = "fault";
+	const struct cli_option list[] = {
+		{ "barrier", .text = &barrier },
+		{ "native", .flag = &options.native },
+		{ "dune", .flag = &options.dune },
+		{ "threads", .number = &options.threads, .min = 1, .max = MAX_THREADS },
+		{ "heap", .number = &options.heap, .min = 44, .max = 1ul << 20 },
+		{ "operations", .number = &options.operations, .min = 0, .max = 1ul << 40 },
+		{ "every", .number = &options.every, .min = 1, .max = 1ul << 40 },
+		{ "seed", .number = &options.seed, .min = 0, .max = ~0ul },
+		{ NULL },
+	};
+	int err = cli_parse(argc, argv, list, usage);
+
+	return err ? err : check_options(barrier);
 }
 
 /* --- a run --- */

@@ -4,7 +4,6 @@
  * in which a snapshot is made, and go on while it is checked and written to a
  * file. By fork(), and in Dune mode by a clone of the guest page table.
  */
-#include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -13,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli.h"
 #include "meter.h"
 #include "rand.h"
 #include "snapshot.h"
@@ -54,54 +54,21 @@ static void usage(FILE *out)
 
 static int parse(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "native", no_argument, NULL, 'n' },
-		{ "dune", no_argument, NULL, 'd' },
-		{ "threads", required_argument, NULL, 0 },
-		{ "rows", required_argument, NULL, 0 },
-		{ "operations", required_argument, NULL, 0 },
-		{ "every", required_argument, NULL, 0 },
-		{ "seed", required_argument, NULL, 0 },
-		{ "dir", required_argument, NULL, 'D' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	const struct cli_option list[] = {
+		{ "native", .flag = &options.native },
+		{ "dune", .flag = &options.dune },
+		{ "threads", .number = &options.threads, .min = 1, .max = MAX_THREADS },
+		{ "rows", .number = &options.rows, .min = 2, .max = 1ul << 30 },
+		{ "operations", .number = &options.operations, .min = 0, .max = 1ul << 40 },
+		{ "every", .number = &options.every, .min = 1, .max = 1ul << 40 },
+		{ "seed", .number = &options.seed, .min = 0, .max = ~0ul },
+		{ "dir", .text = &options.dir },
+		{ NULL },
 	};
-	const struct cli_number numbers[] = {
-		{ "threads", 1, MAX_THREADS, &options.threads },
-		{ "rows", 2, 1ul << 30, &options.rows },
-		{ "operations", 0, 1ul << 40, &options.operations },
-		{ "every", 1, 1ul << 40, &options.every },
-		{ "seed", 0, ~0ul, &options.seed },
-		{ NULL, 0, 0, NULL },
-	};
-	int c, which;
+	int err = cli_parse(argc, argv, list, usage);
 
-	while ((c = getopt_long(argc, argv, "", longs, &which)) != -1) {
-		switch (c) {
-		case 0:
-			if (cli_number(numbers, longs[which].name, optarg))
-				return 2;
-			break;
-		case 'n':
-			options.native = true;
-			break;
-		case 'd':
-			options.dune = true;
-			break;
-		case 'D':
-			options.dir = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			exit(0);
-		default:
-			usage(stderr);
-			return 2;
-		}
-	}
-	if (!options.native && !options.dune)
-		options.native = options.dune = true;
-	return 0;
+	cli_both(&options.native, &options.dune);
+	return err;
 }
 
 /* --- a run --- */
