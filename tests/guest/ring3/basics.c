@@ -165,7 +165,8 @@ void part_vmcall(void)
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		world_init(&w, code_vmcall, opt.seed);
 		w.u.regs.rax = numbers[i];
-		w.u.regs.rdi = 0;
+		/* An exit is to be seen. */
+		w.u.regs.rdi = numbers[i] == SYS_exit_group;
 		expect_trap(&w, DUNE_VECTOR_UD, 0, code_vmcall, "vmcall");
 		CHECK_EQ(w.u.regs.rax, numbers[i]);
 		own_check("vmcall");
@@ -175,6 +176,7 @@ void part_vmcall(void)
 	mode_enter();
 	world_init(&w, code_vmcall, opt.seed);
 	w.u.regs.rax = SYS_exit_group;
+	w.u.regs.rdi = 1;
 	expect_trap(&w, DUNE_VECTOR_UD, 0, code_vmcall, "vmcall after dune_exit()");
 	mode_exit();
 }
