@@ -151,7 +151,8 @@ static int refused_ring3(struct dune_thread *t)
  * natively on the guest's stack (in the stub): Linux runs the handler, which
  * may repair and return. Else the signal kills, and the core file should show
  * the guest's registers: do it as the guest. A fetch is tried once more before
- * that: it may have been refused for want of memory.
+ * that, if it is not the one that was refused last: it may have been refused for
+ * want of memory.
  */
 static int refused(struct dune_thread *t)
 {

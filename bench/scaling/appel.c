@@ -24,7 +24,7 @@
 #define FULL_GOAL	300
 #define APPEL1_MOST	410
 #define APPEL1_GOAL	240
-#define APPEL2_MOST	265
+#define APPEL2_MOST	280
 #define APPEL2_GOAL	160
 
 #define GROUP		40	/* pages of one appel2 */

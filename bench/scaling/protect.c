@@ -16,7 +16,7 @@
 #define ONE_GOAL	250
 #define ONE_MOST	150
 #define MANY_MOST	900	/* of 64 pages */
-#define BLOCKED_MOST	220	/* it has run since, so it is told anew */
+#define BLOCKED_MOST	235	/* it has run since, so it is told anew */
 #define POLLING_MOST	500	/* the caller waits for its next look */
 #define ONE_KICK_MOST	1500
 

@@ -53,26 +53,30 @@ static bool uses(const struct vm_vcpu *vcpu, const struct dune_root *root)
 	return active == (u64)root || active == ACTIVE_ANY;
 }
 
-/* Returns 1 when it is to be kicked. */
-static int post(struct vm_op *op, u32 id)
+int flush_asked(const struct dune_root *root, struct vm_local *local, u32 id,
+		enum vreq_state state)
 {
-	struct dune_vcpu_page *page = vcpu_page(id);
-
-	if (!page)
-		return 0;
-	switch (vreq_post(page, DUNE_REQ_FLUSH)) {
+	switch (state) {
 	case VREQ_RUNS:
-		if (!uses(&vm_vcpus[id], op->root))
+		if (!uses(&vm_vcpus[id], root))
 			return 0;
-		vreq_kick_add(&op->local->kick, id);
+		vreq_kick_add(&local->kick, id);
 		return 1;
 	case VREQ_POLLS:
-		if (uses(&vm_vcpus[id], op->root))
-			vreq_kick_add(&op->local->wait, id);
+		if (uses(&vm_vcpus[id], root))
+			vreq_kick_add(&local->wait, id);
 		return 0;
 	default:
 		return 0;
 	}
+}
+
+static int post(struct vm_op *op, u32 id)
+{
+	struct dune_vcpu_page *page = vcpu_page(id);
+
+	return page ? flush_asked(op->root, op->local, id,
+				  vreq_post(page, DUNE_REQ_FLUSH)) : 0;
 }
 
 /* Without a kick: a run ends by itself, at the next tick at the latest. */
@@ -138,12 +142,17 @@ static int post_members(struct vm_op *op, const struct dune_region *region)
 	return kicks;
 }
 
+void flush_settle(struct vm_op *op, int kicks)
+{
+	if (kicks)
+		kick(op);
+	wait_for_all(op);
+}
+
 /* After the fence that follows the change. */
 void flush_others(struct vm_op *op, const struct dune_region *region)
 {
-	if (post_members(op, region))
-		kick(op);
-	wait_for_all(op);
+	flush_settle(op, post_members(op, region));
 }
 
 void flush_range(struct vm_op *op, u64 start, u64 end)
@@ -160,7 +169,5 @@ void flush_range(struct vm_op *op, u64 start, u64 end)
 		if (i <= last)
 			kicks += post_members(op, &op->root->region[i]);
 	}
-	if (kicks)
-		kick(op);
-	wait_for_all(op);
+	flush_settle(op, kicks);
 }

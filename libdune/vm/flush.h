@@ -9,6 +9,7 @@
 #include "copy.h"
 #include "marks.h"
 #include "op.h"
+#include "vcpu_requests.h"
 
 /* More pages than that: the whole tag. */
 #define FLUSH_PAGES	32u
@@ -16,6 +17,14 @@
 #pragma GCC visibility push(hidden)
 
 void flush_others(struct vm_op *op, const struct dune_region *region);
+/*
+ * Its two halves: for each vCPU that was asked, with what vreq_post() said; 1: it is
+ * to be kicked. Then, with their number, once: nobody has the old translation when
+ * this returns, or will before it runs.
+ */
+int flush_asked(const struct dune_root *root, struct vm_local *local, u32 id,
+		enum vreq_state state);
+void flush_settle(struct vm_op *op, int kicks);
 void flush_tag(struct vm_local *local);
 void flush_foreign(struct vm_op *op);
 int flush_serve_polling(struct vm_local *local);

@@ -6,7 +6,7 @@
  * not so simple is left to vm_protect().
  *
  * One page is apart: there nothing is called, so that no registers are saved, and
- * whoever gains a right only has nobody to tell.
+ * whoever takes no right makes no mark.
  */
 #include "flush.h"
 #include "protect.h"
@@ -17,35 +17,41 @@
 
 /* --- the flush --- */
 
-static plat_noinline void ask_others(struct dune_root *root, struct vm_local *local,
-				     struct dune_region *region)
+static plat_noinline void settle(struct dune_root *root, struct vm_local *local, int kicks)
 {
 	struct vm_op op = { .root = root, .local = local, .guest = true };
 
-	flush_others(&op, region);
+	flush_settle(&op, kicks);
 }
 
-/*
- * Asks them. True: all are outside and will flush before they run on, or are gone.
- * Else ask_others() asks once more, which costs nothing, and sees to those who run.
- */
-static inline bool all_outside(const struct vm_vcpu *vcpus, u64 members)
+/* For one word of members; *inside is set when some of them are not outside. */
+static inline int ask_members(const struct dune_root *root, struct vm_local *local,
+			      u32 first_id, u64 members, bool *inside)
 {
-	for (; members; members &= members - 1) {
-		struct dune_vcpu_page *page =
-			__atomic_load_n(&vcpus[__builtin_ctzll(members)].page,
-					__ATOMIC_ACQUIRE);
+	int kicks = 0;
 
-		if (page && !vreq_flush_is_posted(page) &&
-		    vreq_post(page, DUNE_REQ_FLUSH) != VREQ_OUTSIDE)
-			return false;
+	for (; members; members &= members - 1) {
+		u32 id = first_id + __builtin_ctzll(members);
+		struct dune_vcpu_page *page = vcpu_page(id);
+		enum vreq_state state;
+
+		if (!page || vreq_flush_is_posted(page))
+			continue;
+		state = vreq_post(page, DUNE_REQ_FLUSH);
+		if (state == VREQ_OUTSIDE)
+			continue;
+		kicks += flush_asked(root, local, id, state);
+		*inside = true;
 	}
-	return true;
+	return kicks;
 }
 
+/* As flush_others(), cheap when all are outside. */
 static inline void flush_small(struct dune_root *root, struct vm_local *local,
 			       struct dune_region *region)
 {
+	bool inside = false;
+	int kicks = 0;
 	u32 nr, i;
 
 	members_fence();
@@ -55,11 +61,10 @@ static inline void flush_small(struct dune_root *root, struct vm_local *local,
 
 		if (local->member_word == i)
 			others &= local->others;
-		if (others && !all_outside(&vm_vcpus[i * 64], others)) {
-			ask_others(root, local, region);
-			return;
-		}
+		kicks += ask_members(root, local, i * 64, others, &inside);
 	}
+	if (inside)
+		settle(root, local, kicks);
 }
 
 /* Does nobody but this thread use the region? The common case of flush_small(). */
@@ -79,7 +84,7 @@ static inline bool is_alone(const struct vm_local *local, const struct dune_regi
 static inline bool others_under_way(const struct inval *inval,
 				    const struct inval_bucket *bucket, u64 mine)
 {
-	/* [IV-5] as in inval_pending_one(). */
+	/* [IV-5] as in inval_pending_one(): after the entry was read, under its lock. */
 	return inval_active(plat_load_acquire(&bucket->word)) > mine ||
 	       inval_active(plat_load_acquire(&inval->global.word));
 }
@@ -102,7 +107,11 @@ static plat_noinline int flush_and_end(struct dune_root *root, struct vm_local *
 	return 0;
 }
 
-/* A right is taken: others have to know before, and to forget it after. */
+/*
+ * A right is taken: others have to know before, and to forget it after. The entry
+ * was read before the mark, which is enough here: its lock is held, and libdune
+ * installs no entries from snapshots, as [IV-2] is for.
+ */
 static inline __attribute__((always_inline)) int
 restrict_page(struct dune_root *root, struct vm_local *local, struct dune_region *region,
 	      struct pt_page *page, u64 addr, u64 irq)
@@ -149,9 +158,11 @@ static int protect_page(struct dune_root *root, u64 addr, unsigned int prot)
 		pt_page_change(&page);
 	pt_page_end(&page);
 	hw_invlpg(addr);
-	/* As it is wanted already: is what somebody took flushed? */
-	if (!page.delta &&
-	    others_under_way(&root->inval, inval_bucket(&root->inval, addr), 0))
+	/*
+	 * What others cannot do any more, somebody else may have taken from the
+	 * entry without having flushed it yet: a right, or all writing by a clone.
+	 */
+	if (others_under_way(&root->inval, inval_bucket(&root->inval, addr), 0))
 		goto not_simple;
 	quick_end(local, irq);
 	return 0;

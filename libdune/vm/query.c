@@ -129,10 +129,14 @@ int dune_vm_lookup(struct dune_root *root, const void *addr, struct dune_vm_entr
 
 	if ((u64)addr >= USER_END)
 		return -ERANGE;
-	reader = hw_in_guest() ? hw_local()->reader : NULL;
-	if (!reader)
+	if (!hw_in_guest())
 		return lookup_slow(root, (u64)addr, entry);
 	irq = hw_irq_save();
+	reader = hw_local()->reader;
+	if (!reader) {
+		hw_irq_restore(irq);
+		return lookup_slow(root, (u64)addr, entry);
+	}
 	found = find_by(reader, root ? root : vm_state.base, (u64)addr);
 	hw_irq_restore(irq);
 	/* The program's memory: it may fault. */

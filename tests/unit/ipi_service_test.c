@@ -163,12 +163,25 @@ static void on_interrupt(int sig)
 	take_all();
 }
 
+/*
+ * Is there still something to be seen? On a busy machine signals come late. The
+ * thread sanitizer may deliver none at all to a thread.
+ */
+static bool too_few(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return false;
+#else
+	return interrupts <= 100 || !nested;
+#endif
+}
+
 static void *sends(void *index)
 {
 	unsigned int me = (uintptr_t)index;
 	uint64_t mine = 0;
 
-	for (unsigned int i = 0; i < SENDS; i++) {
+	for (unsigned int i = 0; i < SENDS || (too_few() && i < 100 * SENDS); i++) {
 		/* Of a sender: in many classes. */
 		unsigned int vector = 0x20 + 0x10 * (i % 14) + me;
 
@@ -217,9 +230,7 @@ static void none_is_lost_or_taken_twice(void)
 			CHECK_EQ(taken[v], 0);
 	for (int i = 0; i < SENDERS; i++)
 		CHECK_EQ(sum[i], newly[i]);
-#ifndef __SANITIZE_THREAD__	/* there a thread may get none at all */
-	CHECK(interrupts > 100 && nested > 0);
-#endif
+	CHECK(!too_few());
 }
 
 int main(void)

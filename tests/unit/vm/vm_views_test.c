@@ -226,23 +226,30 @@ static void sleep_ms(long ms)
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
-static void who_polls_is_waited_for(void)
+static void take_all(void)
+{
+	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, 0), 0);
+}
+
+/*
+ * The change waits for somebody who polls. So does a second one that finds by it
+ * what it has to take gone from the entry, and cannot know of the flush.
+ */
+static void both_wait(void (*change)(void))
 {
 	struct helper user, changer, second;
 
 	helper_start(&user, true);
 	helper_start(&changer, true);
 	helper_start(&second, true);
-	page = BASE + 2 * GIB + 101 * PAGE;
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
 	blocked = released = 0;
 	tell(&user, poll_late);
 	while (!blocked)
 		sched_yield();
-	tell(&changer, protect_page);
+	tell(&changer, change);
 	sleep_ms(300);
 	CHECK(changer.done != changer.todo);
-	/* Finds the page as it wants it, and the flush of that not over. */
 	tell(&second, protect_page);
 	sleep_ms(300);
 	CHECK(second.done != second.todo);
@@ -253,6 +260,30 @@ static void who_polls_is_waited_for(void)
 	helper_end(&second);
 	helper_end(&changer);
 	helper_end(&user);
+}
+
+static void who_polls_is_waited_for(void)
+{
+	page = BASE + 2 * GIB + 101 * PAGE;
+	both_wait(protect_page);
+	/* From nothing to "read" is a gain. */
+	page += PAGE;
+	both_wait(take_all);
+}
+
+static struct dune_root *cloned;
+
+static void clone_base(void)
+{
+	CHECK_EQ(dune_root_clone(NULL, &cloned), 0);
+}
+
+/* It takes writing from every page, and the right to write from none. */
+static void a_clone_is_waited_for(void)
+{
+	page = BASE + 2 * GIB + 103 * PAGE;
+	both_wait(clone_base);
+	CHECK_EQ(dune_root_free(cloned), 0);
 }
 
 static void poll_end(void)
@@ -271,7 +302,7 @@ static void the_end_of_polling_serves(void)
 
 	helper_start(&user, true);
 	helper_start(&changer, true);
-	page = BASE + 2 * GIB + 102 * PAGE;
+	page = BASE + 2 * GIB + 104 * PAGE;
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
 	helper_does(&user, poll_begin);
 	kicks = soft_counts.kicks;
@@ -559,6 +590,7 @@ int main(void)
 	CASE(tables_are_freed_after_their_readers);
 	CASE(a_merge_waits_for_operations);
 	CASE(a_merge_gives_way);
+	CASE(a_clone_is_waited_for);
 	soft_end();
 	return CHECK_EXIT();
 }
