@@ -52,6 +52,8 @@ static inline __attribute__((always_inline)) void repair_thread(void)
 	long ret = SYS_arch_prctl;
 
 	asm volatile("pushf; andl $~0x44500, (%%rsp); popf; cld" : : : "cc", "memory");
+	/* Code that has left may load selectors, with which DUNE_RUN is refused. */
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%gs" : : "r"(0) : "memory");
 	asm volatile("syscall" : "+a"(ret)
 		     : "D"(0x1002 /* ARCH_SET_FS */), "S"(fs_base)
 		     : "rcx", "r11", "memory");
