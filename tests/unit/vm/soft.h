@@ -29,7 +29,18 @@ enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_FETCH, SOFT_USER_READ };
  */
 #define SOFT_FAULT	(~0ull)
 uint64_t soft_access(uint64_t addr, enum soft_access how);
-/* The same from the tables alone, without any TLB and without filling. */
+/* Stores value where addr leads to, if an access may; false: SOFT_FAULT. */
+static inline bool soft_write(uint64_t addr, uint64_t value)
+{
+	uint64_t gpa = soft_access(addr, SOFT_WRITE);
+
+	if (gpa == SOFT_FAULT)
+		return false;
+	/* No soft call between finding a page and using it. */
+	__atomic_store_n((uint64_t *)plat_va(gpa), value, __ATOMIC_RELAXED);
+	return true;
+}
+/* An access by the tables alone, without any TLB and without filling. */
 uint64_t soft_walk(uint64_t cr3, uint64_t addr, enum soft_access how);
 
 /* Guest physical address that memory at this address has, if it has one. */

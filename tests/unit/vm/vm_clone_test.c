@@ -51,16 +51,6 @@ static void memory_init(void)
 }
 
 /* Accesses of the soft vCPU; no soft call between finding a page and using it. */
-static bool guest_write(uint64_t addr, uint64_t value)
-{
-	uint64_t gpa = soft_access(addr, SOFT_WRITE);
-
-	if (gpa == SOFT_FAULT)
-		return false;
-	__atomic_store_n((uint64_t *)plat_va(gpa), value, __ATOMIC_RELAXED);
-	return true;
-}
-
 static uint64_t guest_read(uint64_t addr)
 {
 	uint64_t gpa = soft_access(addr, SOFT_READ);
@@ -89,29 +79,29 @@ static void each_sees_its_own_writes(void)
 	struct dune_vm_entry entry;
 
 	memory_init();
-	CHECK(guest_write(page_at(1), 11));
-	CHECK(guest_write(page_at(2), 22));
+	CHECK(soft_write(page_at(1), 11));
+	CHECK(soft_write(page_at(2), 22));
 	clone = clone_of(NULL);
 	CHECK_EQ(dune_vm_lookup(clone, (void *)page_at(1), &entry), 0);
 	CHECK(entry.flags & DUNE_VM_COW);
 	CHECK_EQ(entry.prot, ALL);
 	/* The first root keeps its memory: system calls see it there. */
-	CHECK(guest_write(page_at(1), 12));
+	CHECK(soft_write(page_at(1), 12));
 	CHECK_EQ(*(uint64_t *)page_at(1), 12);
 	CHECK_EQ(soft_access(page_at(1), SOFT_WRITE), soft_gpa((void *)page_at(1)));
 	use(clone);
 	CHECK_EQ(guest_read(page_at(1)), 11);
 	CHECK_EQ(guest_read(page_at(2)), 22);
-	CHECK(guest_write(page_at(2), 23));
+	CHECK(soft_write(page_at(2), 23));
 	CHECK_EQ(guest_read(page_at(2)), 23);
-	CHECK(guest_write(page_at(1), 13));
+	CHECK(soft_write(page_at(1), 13));
 	CHECK_EQ(*(uint64_t *)page_at(1), 12);
 	CHECK_EQ(*(uint64_t *)page_at(2), 22);
 	use(NULL);
 	CHECK_EQ(guest_read(page_at(1)), 12);
 	CHECK_EQ(guest_read(page_at(2)), 22);
 	CHECK_EQ(dune_root_free(clone), 0);
-	CHECK(guest_write(page_at(2), 24));
+	CHECK(soft_write(page_at(2), 24));
 }
 
 static void nobody_left_means_no_copy(void)
@@ -123,7 +113,7 @@ static void nobody_left_means_no_copy(void)
 	for (unsigned int round = 0; round < 2; round++) {
 		made = pool_made();
 		for (unsigned int i = 0; i < PAGES; i++)
-			CHECK(guest_write(page_at(i), i));
+			CHECK(soft_write(page_at(i), i));
 	}
 	CHECK_EQ(pool_made(), made);
 }
@@ -139,23 +129,23 @@ static void rights_are_kept(void)
 	CHECK_EQ(dune_vm_unmap(NULL, (void *)page_at(5), PAGE), 0);
 	clone = clone_of(NULL);
 	use(clone);
-	CHECK(!guest_write(page_at(3), 1));
+	CHECK(!soft_write(page_at(3), 1));
 	CHECK_EQ(guest_read(page_at(4)), ~0ull);
 	CHECK_EQ(dune_vm_lookup(clone, (void *)page_at(5), &entry), -ENOENT);
 	/* A right that comes later: after a copy, too. */
 	CHECK_EQ(dune_vm_protect(clone, (void *)page_at(3), PAGE, ALL), 0);
-	CHECK(guest_write(page_at(3), 33));
+	CHECK(soft_write(page_at(3), 33));
 	CHECK_EQ(*(uint64_t *)page_at(3), 0);
 	CHECK_EQ(dune_vm_protect(clone, (void *)page_at(3), PAGE, DUNE_R), 0);
-	CHECK(!guest_write(page_at(3), 34));
+	CHECK(!soft_write(page_at(3), 34));
 	CHECK_EQ(guest_read(page_at(3)), 33);
 	/* And of the clone. */
 	second = clone_of(clone);
 	CHECK_EQ(dune_vm_protect(clone, (void *)page_at(3), PAGE, ALL), 0);
-	CHECK(guest_write(page_at(3), 35));
+	CHECK(soft_write(page_at(3), 35));
 	use(second);
 	CHECK_EQ(guest_read(page_at(3)), 33);
-	CHECK(!guest_write(page_at(3), 36));
+	CHECK(!soft_write(page_at(3), 36));
 	use(NULL);
 	CHECK_EQ(dune_root_free(clone), 0);
 	use(second);
@@ -175,12 +165,12 @@ static void shared_memory_is_shared(void)
 	CHECK_EQ(dune_vm_share((void *)page_at(SHARED), 2 * PAGE), 0);
 	clone = clone_of(NULL);
 	use(clone);
-	CHECK(guest_write(page_at(SHARED + 1), 61));
-	CHECK(guest_write(page_at(SHARED + 2), 62));
+	CHECK(soft_write(page_at(SHARED + 1), 61));
+	CHECK(soft_write(page_at(SHARED + 2), 62));
 	use(NULL);
 	CHECK_EQ(guest_read(page_at(SHARED + 1)), 61);
 	CHECK_EQ(guest_read(page_at(SHARED + 2)), 0);
-	CHECK(guest_write(page_at(SHARED), 60));
+	CHECK(soft_write(page_at(SHARED), 60));
 	use(clone);
 	CHECK_EQ(guest_read(page_at(SHARED)), 60);
 	/* Who was there before has its snapshot. */
@@ -202,11 +192,11 @@ static void memory_comes_back(void)
 
 		use(clone);
 		for (unsigned int i = 0; i < PAGES; i += 2)
-			CHECK(guest_write(page_at(i), i));
+			CHECK(soft_write(page_at(i), i));
 		second = clone_of(clone);
 		use(second);
 		for (unsigned int i = 0; i < PAGES; i += 3)
-			CHECK(guest_write(page_at(i), i));
+			CHECK(soft_write(page_at(i), i));
 		CHECK_EQ(dune_vm_unmap(second, (void *)page_at(10), 300 * PAGE), 0);
 		use(NULL);
 		CHECK_EQ(dune_root_free(round % 2 ? clone : second), 0);
@@ -226,13 +216,13 @@ static void a_copy_outlives_its_translations(void)
 	memory_init();
 	clone = clone_of(NULL);
 	use(clone);
-	CHECK(guest_write(page_at(9), 99));
+	CHECK(soft_write(page_at(9), 99));
 	CHECK_EQ(dune_vm_batch_begin(), 0);
 	CHECK_EQ(dune_vm_unmap(clone, (void *)page_at(9), PAGE), 0);
 	CHECK_EQ(guest_read(page_at(9)), 99);
 	/* A page that is copied meanwhile is flushed at once, and frees nothing. */
-	CHECK(guest_write(page_at(10), 100));
-	CHECK(guest_write(page_at(11), 101));
+	CHECK(soft_write(page_at(10), 100));
+	CHECK(soft_write(page_at(11), 101));
 	CHECK_EQ(guest_read(page_at(9)), 99);
 	CHECK_EQ(dune_vm_batch_end(), 0);
 	CHECK_EQ(guest_read(page_at(9)), ~0ull);
@@ -251,7 +241,7 @@ static void memory_that_linux_does_not_give(void)
 	CHECK(soft_access(page_at(7), SOFT_READ) != SOFT_FAULT);
 	munmap((void *)page_at(7), PAGE);
 	CHECK_EQ(soft_access(page_at(7), SOFT_WRITE), SOFT_FAULT);
-	CHECK(guest_write(page_at(8), 8));
+	CHECK(soft_write(page_at(8), 8));
 	use(NULL);
 	CHECK_EQ(dune_root_free(clone), 0);
 }
@@ -296,7 +286,7 @@ static void random_step(unsigned int i)
 		CHECK_EQ(dune_vm_merge(roots[r], (void *)BASE, PAGES * PAGE, MIB2), 0);
 	} else {
 		n = rnd(PAGES);
-		CHECK(guest_write(page_at(n), i));
+		CHECK(soft_write(page_at(n), i));
 		content[r][n] = i;
 	}
 }
@@ -344,7 +334,7 @@ static void *write_stamps(void *arg)
 		unsigned int i = n % MINE;
 
 		__atomic_store_n(&stamp[w][i].begun, n, __ATOMIC_SEQ_CST);
-		if (!guest_write(stamp_page(w, i), n))
+		if (!soft_write(stamp_page(w, i), n))
 			check_fail("writer %u cannot write", w);
 		__atomic_store_n(&stamp[w][i].written, n, __ATOMIC_SEQ_CST);
 		if (n % 5000 == 0) {
@@ -380,7 +370,7 @@ static void check_snapshot(struct dune_root *clone, uint64_t (*low)[MINE],
 			}
 	/* Its own writes are its own. */
 	for (unsigned int i = 0; i < MINE; i += 7)
-		CHECK(guest_write(stamp_page(0, i), ~1ull));
+		CHECK(soft_write(stamp_page(0, i), ~1ull));
 	use(NULL);
 }
 
@@ -437,25 +427,25 @@ static void no_memory_changes_nothing(void)
 			CHECK_EQ(err, -ENOMEM);
 		else
 			CHECK_EQ(dune_root_free(clone), 0);
-		CHECK(guest_write(page_at(nth), nth));
+		CHECK(soft_write(page_at(nth), nth));
 	}
 	/* A write that cannot be copied is refused, and loses nothing. */
 	for (nth = 1; nth < 40; nth++) {
 		bool failed;
 
 		soft_fail_nth(nth % 4 + 1);
-		failed = !guest_write(page_at(nth * 20), 1);
+		failed = !soft_write(page_at(nth * 20), 1);
 		soft_fail_nth(0);
 		CHECK_EQ(guest_read(page_at(nth * 20)), failed ? 0 : 1);
-		CHECK(guest_write(page_at(nth * 20), 2));
+		CHECK(soft_write(page_at(nth * 20), 2));
 	}
 	use(clone);
 	for (nth = 1; nth < 40; nth++) {
 		CHECK_EQ(guest_read(page_at(nth * 20)), 0);
 		soft_fail_nth(nth % 4 + 1);
-		guest_write(page_at(nth * 20), 3);
+		soft_write(page_at(nth * 20), 3);
 		soft_fail_nth(0);
-		CHECK(guest_write(page_at(nth * 20), 4));
+		CHECK(soft_write(page_at(nth * 20), 4));
 	}
 	use(NULL);
 	for (nth = 1; nth < 40; nth++)

@@ -37,16 +37,6 @@ static void memory_init(void)
 		abort();
 }
 
-static bool guest_write(uint64_t addr, uint64_t value)
-{
-	uint64_t gpa = soft_access(addr, SOFT_WRITE);
-
-	if (gpa == SOFT_FAULT)
-		return false;
-	__atomic_store_n((uint64_t *)plat_va(gpa), value, __ATOMIC_RELAXED);
-	return true;
-}
-
 /* --- batches --- */
 
 /* There is room for BATCH_RANGES: what comes next is flushed before it is freed. */
@@ -58,7 +48,7 @@ static void a_full_batch_frees_what_it_has_flushed(void)
 	CHECK_EQ(dune_root_clone(NULL, &clone), 0);
 	CHECK_EQ(dune_root_switch(clone), 0);
 	for (unsigned int i = 0; i <= BATCH_RANGES; i++)
-		CHECK(guest_write(page_at(i), i));
+		CHECK(soft_write(page_at(i), i));
 	CHECK_EQ(dune_vm_batch_begin(), 0);
 	for (unsigned int i = 0; i <= BATCH_RANGES; i++)
 		CHECK_EQ(dune_vm_unmap(clone, (void *)page_at(i), PAGE), 0);
@@ -84,7 +74,7 @@ static void *ends_in_a_batch(void *unused)
 	(void)unused;
 	soft_begin();
 	soft_enter();
-	CHECK(guest_write(page_at(20), 1));
+	CHECK(soft_write(page_at(20), 1));
 	CHECK_EQ(dune_vm_batch_begin(), 0);
 	CHECK_EQ(dune_vm_unmap(NULL, (void *)page_at(20), PAGE), 0);
 	CHECK(operations_under_way(vm_state.base) > 0);
@@ -97,7 +87,7 @@ static void a_thread_ends_in_its_batch(void)
 {
 	pthread_t thread;
 
-	CHECK(guest_write(page_at(20), 2));
+	CHECK(soft_write(page_at(20), 2));
 	soft_leave();
 	pthread_create(&thread, NULL, ends_in_a_batch, NULL);
 	pthread_join(thread, NULL);
@@ -201,7 +191,7 @@ static void *uses_the_root(void *unused)
 	soft_begin();
 	soft_enter();
 	CHECK_EQ(dune_root_switch(root), 0);
-	CHECK(guest_write(page_at(1), 1));
+	CHECK(soft_write(page_at(1), 1));
 	CHECK_EQ(dune_root_switch(NULL), 0);
 	soft_leave();
 	__atomic_store_n(&here, 1, __ATOMIC_SEQ_CST);
@@ -274,7 +264,7 @@ static void pages_are_copied_beside_merges(void)
 
 		CHECK_EQ(dune_root_clone(NULL, &clone), 0);
 		for (unsigned int k = 0; k < 8; k++)
-			CHECK(guest_write(page_at((i + 3 * k) % PAGES), i));
+			CHECK(soft_write(page_at((i + 3 * k) % PAGES), i));
 		CHECK_EQ(dune_root_free(clone), 0);
 	}
 	pthread_join(thread, NULL);
