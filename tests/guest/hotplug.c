@@ -27,14 +27,14 @@ static void storm(void *unused)
 	for (long round = 0; round < opt.rounds; round++) {
 		int cpu = some_cpu(&seed);
 
-		CHECK_EQ(cpu_set_online(cpu, false), 0);
+		CHECK_EQ(cpu_offline(cpu), 0);
 		offline++;
 		/* Another one, or the same back, before anybody rests. */
 		if (rnd(&seed) % 2)
 			workers_progress("an offlining");
 		for (int c = 1; c < nr_present_cpus(); c++)
 			if (!cpu_is_online(c) && rnd(&seed) % 4) {
-				CHECK_EQ(cpu_set_online(c, true), 0);
+				CHECK_EQ(cpu_online(c), 0);
 				online++;
 			}
 		workers_progress("an onlining");
@@ -71,11 +71,11 @@ static void stay(int cpu, void *unused)
 static void comes_back(void *unused)
 {
 	for (int cpu = 1; cpu < nr_present_cpus(); cpu++)
-		CHECK_EQ(cpu_set_online(cpu, false), 0);
+		CHECK_EQ(cpu_offline(cpu), 0);
 	if (!opt.native)
 		check_vmxe(1, "with one CPU");
 	for (int cpu = 1; cpu < nr_present_cpus(); cpu++)
-		CHECK_EQ(cpu_set_online(cpu, true), 0);
+		CHECK_EQ(cpu_online(cpu), 0);
 	run_threads(nr_cpus(), stay, NULL);
 	CHECK_EQ(arrived, nr_cpus());
 }
@@ -91,9 +91,9 @@ static void left_behind(void *unused)
 		CHECK_EQ(sched_getcpu(), 1);
 		mode_exit();
 		pin_to(0);
-		CHECK_EQ(cpu_set_online(1, false), 0);
+		CHECK_EQ(cpu_offline(1), 0);
 		if (i % 2)
-			CHECK_EQ(cpu_set_online(1, true), 0);
+			CHECK_EQ(cpu_online(1), 0);
 		mode_enter();
 		p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -101,12 +101,12 @@ static void left_behind(void *unused)
 		*p = 1;
 		munmap(p, 4096);
 		if (!cpu_is_online(1))
-			CHECK_EQ(cpu_set_online(1, true), 0);
+			CHECK_EQ(cpu_online(1), 0);
 	}
 	pin_to(1);
 	mode_exit();
 	pin_to(0);
-	CHECK_EQ(cpu_set_online(1, false), 0);
+	CHECK_EQ(cpu_offline(1), 0);
 	/* The vm is given up by the end of this process, CPU 1 being away. */
 }
 
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 		.threads = 2 * WORKERS_JOBS, .rounds = 12 });
 	if (nr_present_cpus() < 2)
 		SKIP("needs 2 CPUs");
-	if (cpu_set_online(1, true) == -EACCES || geteuid() != 0)
+	if (cpu_online(1) == -EACCES || geteuid() != 0)
 		SKIP("must be root");
 	all_cpus_online();
 	check_vmxe(0, "before");

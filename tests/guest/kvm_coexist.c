@@ -204,18 +204,18 @@ static void with_hotplug(void)
 	load_idle();
 	vm = dune_vm_create();
 	REQUIRE(vm >= 0);
-	CHECK_EQ(cpu_set_online(1, false), 0);
+	CHECK_EQ(cpu_offline(1), 0);
 	check_kvm_refused();
-	CHECK_EQ(cpu_set_online(1, true), 0);
+	CHECK_EQ(cpu_online(1), 0);
 	check_vmxe(nr_cpus(), "with a Dune vm and a new CPU");
 	check_dune();
 	close_vm(vm);
 
 	vm = kvm_vm_create();
 	REQUIRE(vm >= 0);
-	CHECK_EQ(cpu_set_online(1, false), 0);
+	CHECK_EQ(cpu_offline(1), 0);
 	CHECK_EQ(dune_vm_create(), -EBUSY);
-	CHECK_EQ(cpu_set_online(1, true), 0);
+	CHECK_EQ(cpu_online(1), 0);
 	CHECK_EQ(dune_vm_create(), -EBUSY);
 	CHECK_EQ(kvm_vm_run(vm), 0);
 	close(vm);

@@ -51,10 +51,10 @@ static void deep_cycles(void *unused)
 static void deep_with_cpu_less(void *unused)
 {
 	workers_start();
-	CHECK_EQ(cpu_set_online(1, false), 0);
+	CHECK_EQ(cpu_offline(1), 0);
 	CHECK_EQ(write_text(STATE, "mem"), 0);
 	check_vmxe(opt.native ? 0 : nr_present_cpus() - 1, "with a CPU less");
-	CHECK_EQ(cpu_set_online(1, true), 0);
+	CHECK_EQ(cpu_online(1), 0);
 	check_vmxe(vmxe_with_vm(), "with a CPU more");
 	workers_progress("suspend to RAM with a CPU less");
 	workers_stop();

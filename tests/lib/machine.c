@@ -149,12 +149,22 @@ bool cpu_is_online(int cpu)
 	return cpu == 0 || (read_text(path, text, sizeof(text)) && text[0] == '1');
 }
 
-int cpu_set_online(int cpu, bool online)
+static int online_write(int cpu, const char *text)
 {
 	char path[64];
 
 	online_path(path, cpu);
-	return write_text(path, online ? "1" : "0");
+	return write_text(path, text);
+}
+
+int cpu_online(int cpu)
+{
+	return online_write(cpu, "1");
+}
+
+int cpu_offline(int cpu)
+{
+	return online_write(cpu, "0");
 }
 
 int nr_present_cpus(void)
@@ -166,7 +176,7 @@ void all_cpus_online(void)
 {
 	for (int cpu = 1; cpu < nr_present_cpus(); cpu++)
 		if (!cpu_is_online(cpu))
-			CHECK_EQ(cpu_set_online(cpu, true), 0);
+			CHECK_EQ(cpu_online(cpu), 0);
 }
 
 static int run(const char *const argv[], bool quiet)

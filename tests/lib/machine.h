@@ -20,7 +20,8 @@ bool read_text(const char *path, char *text, unsigned int n);
 
 /* CPU 0 is always online; others answer with 0 or -errno. */
 bool cpu_is_online(int cpu);
-int cpu_set_online(int cpu, bool online);
+int cpu_online(int cpu);
+int cpu_offline(int cpu);
 /* CPUs that exist, online or not. */
 int nr_present_cpus(void);
 /* All CPUs online again, for the tests behind this one. */
