@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * dune_vm_protect() of some pages of one level-1 table of the active root, in the
- * guest: what a write barrier does twice for each fault. The same as a vm_op, with
- * what it does not need left out: tests/guest/vm_cost has the limits. Whatever is
- * not so simple is left to vm_protect().
+ * dune_vm_protect() of up to 2 MiB of small pages of the active root, in the guest:
+ * what a write barrier does twice for each fault. The same as a vm_op, with what it
+ * does not need left out: tests/guest/vm_cost has the limits. Whatever is not so
+ * simple is left to vm_protect().
  *
  * One page is apart: there nothing is called, so that no registers are saved, and
  * whoever takes no right makes no mark.
@@ -12,8 +12,11 @@
 #include "protect.h"
 #include "pt_page.h"
 #include "pt_x86.h"
+#include "range.h"
 #include "vcpu_requests.h"
 #include "vcpus.h"
+
+#define TABLE_SPAN	(512 * PAGE_SIZE)
 
 /* --- the flush --- */
 
@@ -185,29 +188,47 @@ static inline void flush_mine(struct vm_local *local, u64 start, u64 end)
 			hw_invlpg(addr);
 }
 
+/* Of one table, or of two. */
+static inline bool change_leaves(const struct pt_table *pd, u64 start, u64 end,
+				 unsigned int prot, struct gather *gather)
+{
+	const struct pt_change *change = &vm_state.change[prot];
+	u64 middle = end & ~(TABLE_SPAN - 1);
+
+	if (middle <= start || middle == end)
+		return pt_protect_small(pd, start, end, change, gather) == PT_DONE;
+	return pt_protect_small(pd, start, middle, change, gather) == PT_DONE &&
+	       pt_protect_small(pd, middle, end, change, gather) == PT_DONE;
+}
+
 /* False: all of it, flush included, is left to the long way. */
 static inline bool protect_small(struct dune_root *root, struct vm_local *local,
 				 u64 start, u64 end, unsigned int prot)
 {
 	struct dune_region *region = &root->region[region_index(start)];
-	struct inval_bucket *bucket = inval_bucket(&root->inval, start);
 	const struct pt_table *pd = plat_load_acquire(&region->pd);
 	struct gather gather = GATHER_INIT;
 	bool done;
+	u64 gen;
 
 	if (!pd)
 		return false;
-	inval_mark(bucket);
-	done = pt_protect_small(pd, start, end, &vm_state.change[prot], &gather) == PT_DONE;
+	inval_begin(&root->inval, start, end);
+	done = change_leaves(pd, start, end, prot, &gather);
 	vm_mark_begin(root, start, end, &gather);
 	flush_mine(local, start, end);
-	if (gather_needs_flush(&gather) || others_under_way(&root->inval, bucket, 1))
+	if (gather_needs_flush(&gather) ||
+	    inval_pending(&root->inval, start, end, &gen) != INVAL_NOTHING)
 		flush_small(root, local, region);
 	vm_mark_end(&gather);
-	inval_unmark(bucket);
+	inval_end(&root->inval, start, end);
 	return done;
 }
 
+/*
+ * With the tables that the long way may need, it cannot fail once a part of the
+ * pages is changed: their region has a PD.
+ */
 static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 len,
 				       unsigned int prot)
 {
@@ -217,7 +238,7 @@ static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 le
 
 	if (!root)
 		root = vm_state.base;
-	if (local->quick == root) {
+	if (local->quick == root && local->cache.nr >= VM_TABLES) {
 		dune_rcu_lock_by(local->reader);
 		done = protect_small(root, local, start, start + len, prot);
 		dune_rcu_unlock_by(local->reader);
@@ -226,11 +247,11 @@ static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 le
 	return done ? 0 : vm_protect(root, start, len, prot);
 }
 
-/* Inside of 2 MiB; what else may be wrong the long way finds out. */
+/* 2 MiB at most, inside of a region; what else may be wrong the long way finds out. */
 static inline bool is_small(u64 start, u64 len)
 {
-	return !((start | len) & (PAGE_SIZE - 1)) && len && start < USER_END &&
-	       inval_is_small(start, start + len);
+	return !((start | len) & (PAGE_SIZE - 1)) && len - 1 < TABLE_SPAN &&
+	       start < USER_END && vm_one_region(start, start + len);
 }
 
 static inline bool is_page(u64 start, u64 len)

@@ -14,6 +14,7 @@
 #define PAGE	4096ul
 #define RW	(DUNE_R | DUNE_W)
 #define PAGES	512ul
+#define HUGE	(PAGES * PAGE)
 
 static char *heap;
 
@@ -77,15 +78,28 @@ static void protect(const char *how, const struct limits *limits)
 	dune_vm_protect(NULL, heap, PAGES * PAGE, RW);
 }
 
+static void protect_in_two_tables(uint64_t limit)
+{
+	char *at = heap + HUGE - 16 * PAGE;
+
+	report("protect 64 pages of two tables, alone",
+	       COST(dune_vm_protect(NULL, at, 64 * PAGE, RW),
+		    dune_vm_protect(NULL, at, 64 * PAGE, DUNE_R)), limit);
+	report("give back 64 pages of two tables, alone",
+	       COST(dune_vm_protect(NULL, at, 64 * PAGE, DUNE_R),
+		    dune_vm_protect(NULL, at, 64 * PAGE, RW)), limit);
+}
+
 static void alone(void)
 {
 	struct dune_vm_entry entry;
 	char *far = (char *)0x100000000000;
 
 	mode_enter();
-	dune_vm_split(NULL, heap, PAGES * PAGE, PAGE);
+	dune_vm_split(NULL, heap, 2 * HUGE, PAGE);
 	counting = COST(, );
 	protect("alone", &alone_limits);
+	protect_in_two_tables(1050);
 	report("look a page up", COST(, dune_vm_lookup(NULL, heap + PAGE, &entry)), 0);
 	dune_vm_unmap(NULL, far, 1ul << 30);
 	dune_vm_map(NULL, far + PAGE, PAGE, heap, RW, 0);
@@ -255,6 +269,18 @@ static void beside_a_running_one(void)
 	alone_again(thread);
 }
 
+/* Of one table, with a second one behind it that belongs to the same region. */
+static void map_heap(void)
+{
+	char *at = mmap(NULL, 4 * HUGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	REQUIRE(at != MAP_FAILED);
+	heap = (char *)(((uintptr_t)at + HUGE - 1) & ~(HUGE - 1));
+	if (((uintptr_t)heap + HUGE) % (1ul << DUNE_SLOT_SHIFT) == 0)
+		heap += HUGE;
+}
+
 int main(int argc, char **argv)
 {
 	test_start(argc, argv, (struct test_opts){ .rounds = 20 });
@@ -262,9 +288,7 @@ int main(int argc, char **argv)
 		SKIP("there is nothing to measure natively");
 	if (!emucount_available())
 		SKIP("this machine does not count instructions");
-	heap = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	REQUIRE(heap != MAP_FAILED);
+	map_heap();
 	test_part("alone", alone);
 	test_part("beside_a_blocked_one", beside_a_blocked_one);
 	test_part("beside_a_polling_one", beside_a_polling_one);

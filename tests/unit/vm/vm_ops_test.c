@@ -303,6 +303,38 @@ static void scan_finds_what_was_used(void)
 	CHECK_EQ(dune_vm_scan(NULL, p + MIB2, 4 * PAGE, DUNE_SCAN_DIRTY, NULL), 2);
 }
 
+/* How many of the pages from addr on can be written? */
+static int writable(uint64_t addr, int pages)
+{
+	int nr = 0;
+
+	for (int i = 0; i < pages; i++)
+		nr += soft_access(addr + i * PAGE, SOFT_WRITE) != SOFT_FAULT;
+	return nr;
+}
+
+static void pages_of_two_tables_change_at_once(void)
+{
+	uint64_t base = MODEL_BASE + 10 * GIB, from = base + MIB2 - 3 * PAGE;
+
+	CHECK_EQ(dune_vm_split(NULL, (void *)base, 2 * MIB2, PAGE), 0);
+	/* After the split the short way has too few tables. */
+	CHECK_EQ(dune_vm_protect(NULL, (void *)from, 6 * PAGE, DUNE_R), 0);
+	CHECK_EQ(dune_vm_protect(NULL, (void *)from, 6 * PAGE, ALL), 0);
+	CHECK_EQ(writable(from - PAGE, 8), 8);
+	CHECK_EQ(dune_vm_protect(NULL, (void *)from, 6 * PAGE, DUNE_R), 0);
+	CHECK_EQ(writable(from, 6), 0);
+	CHECK_EQ(writable(from - PAGE, 8), 2);
+	/* With a hole it is the long way, after the short one has begun. */
+	CHECK_EQ(dune_vm_unmap(NULL, (void *)(from + 5 * PAGE), PAGE), 0);
+	CHECK_EQ(dune_vm_split(NULL, (void *)(base + 2 * MIB2), MIB2, PAGE), 0);
+	soft_fail_nth(1);
+	CHECK_EQ(dune_vm_protect(NULL, (void *)from, 6 * PAGE, ALL), -ENOMEM);
+	CHECK_EQ(writable(from, 6), 0);
+	CHECK_EQ(dune_vm_protect(NULL, (void *)from, 6 * PAGE, ALL), 0);
+	CHECK_EQ(writable(from, 6), 5);
+}
+
 static void batches_flush_at_the_end(void)
 {
 	uint64_t base = MODEL_BASE + 9 * GIB;
@@ -371,6 +403,7 @@ int main(void)
 	CASE(no_slot_is_an_error);
 	CASE(everything_can_be_protected);
 	CASE(scan_finds_what_was_used);
+	CASE(pages_of_two_tables_change_at_once);
 	CASE(batches_flush_at_the_end);
 	CASE(interrupts_are_taken_in_polls);
 	CASE(random_calls_do_what_the_model_does);

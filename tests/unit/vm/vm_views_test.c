@@ -216,14 +216,14 @@ static void poll_late(void)
 	dune_vm_poll_end();
 }
 
-static void protect_page(void)
-{
-	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, DUNE_R), 0);
-}
-
 static void sleep_ms(long ms)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+}
+
+static void protect_page(void)
+{
+	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, DUNE_R), 0);
 }
 
 static void take_all(void)
@@ -290,6 +290,7 @@ static void poll_end(void)
 {
 	while (!(soft_self()->vm.page->requests & DUNE_REQ_FLUSH))
 		sched_yield();
+	sleep_ms(100);		/* it looks whether this one polls */
 	dune_vm_poll_end();
 	write_faults();
 }
