@@ -45,6 +45,7 @@
 #define THREAD_STAY_REASON	352
 
 /* struct dune_trap */
+#define TRAP_FAULT_ADDR	0
 #define TRAP_R15	16
 #define TRAP_RAX	128
 #define TRAP_VECTOR	136
@@ -54,6 +55,13 @@
 #define TRAP_RFLAGS	168
 #define TRAP_RSP	176
 #define TRAP_SS		184
+
+/* enum dune_trap_action: this and above, with rights in the low bits */
+#define TRAP_ALLOW	16
+
+/* Of the guest: DUNE_GUEST_CS, DUNE_GUEST_DS */
+#define SELECTOR_CS	0x10
+#define SELECTOR_SS	0x18
 
 /* struct trap_entry */
 #define ENTRY_VERSION	0

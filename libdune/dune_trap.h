@@ -94,8 +94,20 @@ enum dune_trap_action {
 	DUNE_TRAP_DELIVER,	/* what happens without a handler: the signal
 				 * Linux would send, with the registers in *trap.
 				 * Ring 3: dune_user_run() returns */
+	DUNE_TRAP_ALLOW = 16,	/* | DUNE_R ...: see dune_trap_allow() */
 };
 typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg);
+
+/*
+ * For a page fault's handler to return: the page at fault_addr, of whatever size it
+ * is, gets these rights (DUNE_R | ...) in the thread's active root, besides those
+ * that it has, and the instruction is executed again. As dune_vm_protect(), but in a
+ * quarter of its instructions; and whether others still have rights that somebody
+ * takes from the page meanwhile, it does not look. Where no page is mapped,
+ * and from handlers of other vectors, DUNE_TRAP_DELIVER.
+ */
+#define dune_trap_allow(prot) \
+	((enum dune_trap_action)(DUNE_TRAP_ALLOW | ((prot) & (DUNE_TRAP_ALLOW - 1))))
 
 #define DUNE_TRAP_NESTING	7
 

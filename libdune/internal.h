@@ -193,7 +193,11 @@ ASM_AT(dune_trap, cs, TRAP_CS);
 ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
 ASM_AT(dune_trap, rsp, TRAP_RSP);
 ASM_AT(dune_trap, ss, TRAP_SS);
-_Static_assert(sizeof(struct dune_thread) <= 4096, "leaves a host stack");
+_Static_assert(sizeof(struct dune_thread) <= 8192, "leaves a host stack");
+_Static_assert(SELECTOR_CS == DUNE_GUEST_CS && SELECTOR_SS == DUNE_GUEST_DS,
+	       "trap_entry.S");
+_Static_assert(TRAP_ALLOW == DUNE_TRAP_ALLOW && DUNE_TRAP_ALLOW > 15, "trap_entry.S");
+_Static_assert(offsetof(struct dune_trap, fault_addr) == TRAP_FAULT_ADDR, "trap_entry.S");
 _Static_assert(VECTOR_PF == DUNE_VECTOR_PF && VECTOR_DB == DUNE_VECTOR_DB,
 	       "trap_entry.S");
 _Static_assert(TRAP_INT_N == DUNE_TRAP_INT_N, "trap_entry.S");
@@ -263,6 +267,13 @@ void dune_quantum_call(void *thread);
 /* vm/fault.c: true: try the access again */
 bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
 bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
+
+/*
+ * vm/allow.c: in a trap, with interrupts off; of prot the last 4 bits. The short way,
+ * and any. False: it is not done.
+ */
+bool dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot);
+bool dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot);
 
 /* vm/cow.c: true: the page was copied, try the access again */
 bool dune_vm_cow(struct dune_thread *t, uint64_t addr, uint64_t error);

@@ -136,6 +136,33 @@ dune_trap_vectors:
 	call	*%rdx
 	.endm
 
+	/*
+	 * After the handler, to go on with interrupts off; with DUNE_TRAP_RESUME, and
+	 * in plain mode, at .Lresume. Never a fault at the IRET: its frame is where the
+	 * next trap may begin.
+	 */
+	.macro	finish	verdict
+	mov	%cs, %ecx
+	test	$3, %cl
+	jnz	.Lplain
+	movq	$SELECTOR_CS, TRAP_CS(%rsp)
+	movq	$SELECTOR_SS, TRAP_SS(%rsp)
+	cli
+	test	%eax, %eax
+	jnz	\verdict
+	.endm
+
+	/* trap_grace_end() is the second half. */
+	.macro	end_handler
+	add	$TRAP_LEVEL_SIZE, %rbp
+	mov	%rbp, (%r13)
+	decl	THREAD_TRAP_DEPTH(%rbx)
+	jnz	.Lnested\@
+	mov	dune_trap_epoch(%rip), %ecx
+	mov	%ecx, THREAD_TRAP_EPOCH(%rbx)
+.Lnested\@:
+	.endm
+
 	.type	trap_any, @function
 	.balign	16
 trap_any:
@@ -154,35 +181,13 @@ trap_any:
 	run_handler %r14d
 
 .Lhandled:
-	/*
-	 * Never a fault at the IRET: its frame is where the next trap may begin.
-	 * In plain mode (a child of fork() in the handler, or Dune could not map
-	 * something) these are the selectors that IRET needs, too.
-	 */
-	mov	%cs, %ecx
-	mov	%ss, %edx
-	mov	%rcx, TRAP_CS(%rsp)
-	mov	%rdx, TRAP_SS(%rsp)
-	test	$3, %cl
-	jnz	.Lplain
-	cli
-.Lmasked:
-	add	$TRAP_LEVEL_SIZE, %rbp
-	mov	%rbp, (%r13)
-	/* trap_grace_end() */
-	decl	THREAD_TRAP_DEPTH(%rbx)
-	jnz	1f
-	mov	dune_trap_epoch(%rip), %ecx
-	mov	%ecx, THREAD_TRAP_EPOCH(%rbx)
-1:	test	%eax, %eax
-	jnz	.Lunhandled
+	finish .Lverdict
+.Lresume:
+	end_handler
 	andq	$~FLAGS_OURS, TRAP_RFLAGS(%rsp)
 	mov	TRAP_RIP(%rsp), %rcx
-	mov	%rcx, %rdx
-	shl	$16, %rcx
-	sar	$16, %rcx
-	cmp	%rcx, %rdx
-	jne	.Lbad_rip
+	shr	$USER_BITS, %rcx
+	jnz	.Lhigh_rip
 .Lreturn:
 	.cfi_remember_state
 	.cfi_undefined rip
@@ -208,11 +213,31 @@ trap_any:
 
 .Lfull:
 	call	dune_trap_call_full
+	cmpl	$VECTOR_PF, TRAP_VECTOR(%rsp)
+	je	.Lhandled_pf
 	jmp	.Lhandled
-	/* The fault itself, done again, brings the signal in plain mode. */
+	/*
+	 * A child of fork() in the handler, or Dune could not map something: IRET needs
+	 * these selectors. The fault itself, done again, brings the signal.
+	 */
 .Lplain:
-	xor	%eax, %eax
-	jmp	.Lmasked
+	mov	%ss, %edx
+	mov	%rcx, TRAP_CS(%rsp)
+	mov	%rdx, TRAP_SS(%rsp)
+	jmp	.Lresume
+	/* It is not DUNE_TRAP_RESUME, and means DUNE_TRAP_DELIVER. */
+.Lverdict:
+	end_handler
+	jmp	.Lunhandled
+	/* Canonical all the same? */
+.Lhigh_rip:
+	mov	TRAP_RIP(%rsp), %rcx
+	sar	$USER_BITS, %rcx
+	inc	%rcx
+	jz	.Lreturn
+	mov	%rsp, %rdi
+	call	dune_trap_bad_rip
+	ud2
 .Lno_handler:
 	decl	THREAD_TRAP_DEPTH(%rbx)
 	/* It never ran: nothing to tell who waits. */
@@ -220,10 +245,6 @@ trap_any:
 	mov	%rsp, %rdi
 	call	dune_trap_unhandled
 	jmp	.Lreturn
-.Lbad_rip:
-	mov	%rsp, %rdi
-	call	dune_trap_bad_rip
-	ud2
 .Lring3:
 	call	dune_trap_ring3
 	jmp	.Lreturn
@@ -252,7 +273,27 @@ trap_pf:
 	lea	dune_traps + (VECTOR_PF << ENTRY_SHIFT)(%rip), %r12
 	lea	THREAD_IST_PF(%rbx), %r13
 	run_handler $FLAG_IF
-	jmp	.Lhandled
+.Lhandled_pf:
+	finish .Lverdict_pf
+	jmp	.Lresume
+.Lverdict_pf:
+	mov	%eax, %r14d
+	sub	$TRAP_ALLOW, %r14d
+	jb	.Lverdict
+	mov	%r14d, %edx
+	mov	TRAP_FAULT_ADDR(%rsp), %rsi
+	mov	%rbx, %rdi
+	call	dune_vm_allow_quick
+	test	%al, %al
+	jnz	.Lresume
+	/* This may fault and leave Dune mode as the handler may. */
+	mov	%r14d, %edx
+	mov	TRAP_FAULT_ADDR(%rsp), %rsi
+	mov	%rbx, %rdi
+	call	dune_vm_allow
+	xor	$1, %al
+	movzbl	%al, %eax
+	jmp	.Lhandled_pf
 .Lfill:
 	call	dune_trap_fill
 	mov	%rsp, %rdi

@@ -181,6 +181,10 @@ void dune_user_trap(struct dune_thread *t, struct dune_trap *f)
 		t->stay.vector = f->vector;
 		leave(t, f, DUNE_USER_INTERRUPT);
 	}
+	if (action >= DUNE_TRAP_ALLOW)
+		action = f->vector == DUNE_VECTOR_PF &&
+			 dune_vm_allow(t, f->fault_addr, action & (DUNE_TRAP_ALLOW - 1)) ?
+			 DUNE_TRAP_RESUME : DUNE_TRAP_DELIVER;
 	if (!handled || action != DUNE_TRAP_RESUME)
 		leave(t, f, DUNE_USER_TRAP);
 	if (!seal(f)) {

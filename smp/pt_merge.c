@@ -57,7 +57,7 @@ static void merge_locked(struct pt_visit *visit, struct pt_merge *op,
 	if (large) {
 		/* Hardware may set accessed in an upper entry as well. */
 		plat_xchg64(entry, large);
-		child->dead = true;
+		pt_table_kill(child);
 		visit->table->nr_leaves++;
 		op->merged++;
 	}

@@ -50,19 +50,17 @@ static inline struct pt_table *pt_page_table(const struct pt_table *pd, u64 addr
 }
 
 /*
- * pd: the level-2 table, under RCU; geom: the change's, or as much of it as is
- * constant. False: there is no such leaf, or the lock is taken; nothing is held.
+ * Of page->table, which is locked. geom: the change's, or as much of it as is
+ * constant. False: there is no such leaf, and the table is not locked any more.
  */
-static inline bool pt_page_begin(const struct pt_table *pd, u64 addr,
-				 const struct pt_change *change,
-				 const struct pt_geometry *geom, struct pt_page *page)
+static inline bool pt_page_look(struct pt_page *page, u64 addr,
+				const struct pt_change *change,
+				const struct pt_geometry *geom)
 {
 	const struct pt_masks *masks;
 	u64 old;
 
-	page->table = pt_page_table(pd, addr, geom, &page->entry);
-	if (!page->table)
-		return false;
+	page->entry = page->table->entry + pt_index(addr, 1);
 	old = plat_load(page->entry);
 	if (!pt_is_present(geom, old)) {
 		plat_unlock(&page->table->lock);
@@ -74,9 +72,22 @@ static inline bool pt_page_begin(const struct pt_table *pd, u64 addr,
 	return true;
 }
 
+/*
+ * pd: the level-2 table, under RCU. False: there is no such leaf, or the lock is
+ * taken; nothing is held.
+ */
+static inline bool pt_page_begin(const struct pt_table *pd, u64 addr,
+				 const struct pt_change *change,
+				 const struct pt_geometry *geom, struct pt_page *page)
+{
+	page->table = pt_page_table(pd, addr, geom, &page->entry);
+	return page->table && pt_page_look(page, addr, change, geom);
+}
+
 static inline void pt_page_change(const struct pt_page *page)
 {
-	plat_add64_release(page->entry, page->delta);
+	/* [GT-6] The entry before members: in place of members_fence(). */
+	plat_add64_full(page->entry, page->delta);
 }
 
 static inline void pt_page_end(const struct pt_page *page)

@@ -23,7 +23,8 @@
 static inline const struct pt_masks *
 pt_masks_for(const struct pt_change *change, const struct pt_geometry *geom, u64 value)
 {
-	return value & geom->cow_bit ? &change->cow : &change->plain;
+	return __builtin_expect((value & geom->cow_bit) != 0, 0) ? &change->cow :
+								&change->plain;
 }
 
 static inline u64 pt_apply(const struct pt_masks *masks, u64 value)

@@ -5,7 +5,7 @@
  * found from the page's physical address, which every upper entry holds.
  *
  * Lock card: pt_table.lock. Type: spinlock, rank = level. Protects: entries of
- * this table that are present or being installed as leaves, nr_leaves, dead.
+ * this table that are present or being installed as leaves, nr_leaves, dead, place.
  * Not protected by it: linking a table into an absent entry (cmpxchg). Order:
  * a table of a higher level first. Context: process, interrupts on; a leaf of
  * the lock order: nothing but another table's lock is taken inside.
@@ -24,6 +24,12 @@ struct pt_table {
 	bool dead;		/* unlinked: installers start again */
 	u32 nr_leaves;		/* present leaves in it */
 	u64 *entry;		/* the page: PT_ENTRIES entries; constant */
+	/*
+	 * For who remembers tables without being an RCU reader, where descriptors
+	 * are never used for anything else: what it maps, in a code of the
+	 * platform's own. 0: nobody remembers it, or it is dead.
+	 */
+	u64 place;
 	struct pt_table *next;	/* in a cache or a gather; owned by that */
 	plat_rcu_t rcu;
 };
@@ -34,6 +40,13 @@ struct pt_table *pt_table_alloc(void);
 void pt_table_free(struct pt_table *table);
 /* After a grace period of software walkers. Needs no memory, never sleeps. */
 void pt_table_free_rcu(struct pt_table *table);
+
+/* The lock is held. */
+static inline void pt_table_kill(struct pt_table *table)
+{
+	table->dead = true;
+	plat_store(&table->place, 0);
+}
 
 static inline u64 pt_table_pa(const struct pt_table *table)
 {

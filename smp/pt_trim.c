@@ -40,7 +40,7 @@ enum pt_trimmed pt_trim_locked(u64 *entry, struct pt_table *child,
 	if (result == PT_TRIMMED) {
 		/* The parent's entry first, as in pt_zap.c. */
 		plat_xchg64(entry, 0);
-		child->dead = true;
+		pt_table_kill(child);
 	}
 	plat_unlock(&child->lock);
 	if (result == PT_TRIMMED)

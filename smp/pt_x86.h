@@ -25,11 +25,12 @@
 #define X86_MAY_WRITE	(1ull << 54)
 
 #define X86_PERM	(X86_PRESENT | X86_WRITE | X86_USER | X86_NX)
+#define X86_MAPPED	(X86_PRESENT | X86_NONE)
 #define X86_RIGHTS	(X86_PERM | X86_NONE | X86_COW | X86_MAY_WRITE)
 
 /* Of a struct pt_geometry. */
 #define PT_X86_MASKS						\
-	.present_mask = X86_PRESENT | X86_NONE,			\
+	.present_mask = X86_MAPPED,				\
 	.leaf_bit = X86_LARGE,					\
 	.addr_mask = X86_ADDR,					\
 	.accessed_bit = X86_ACCESSED,				\

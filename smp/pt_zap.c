@@ -62,7 +62,7 @@ static void freeze_locked(const struct zap *zap, struct pt_table *table)
 static void dismantle(const struct zap *zap, struct pt_table *table)
 {
 	plat_lock(&table->lock, table->level);
-	table->dead = true;
+	pt_table_kill(table);
 	if (table->level > 1)
 		freeze_locked(zap, table);
 	plat_unlock(&table->lock);

@@ -6,7 +6,8 @@
  *
  * appel1: write to a protected page; the handler unprotects it and protects another.
  * appel2: protect many pages in one call, write to each; the handler unprotects it.
- * And one fault alone: the handler looks the page up, gives the right, returns.
+ * And one fault alone: the page is looked up, gets the right, the handler returns.
+ * The handlers give by dune_trap_allow().
  */
 #include <pthread.h>
 #include <signal.h>
@@ -18,13 +19,13 @@
 #include "team.h"
 
 /* Instructions for a page: what holds, and what is aimed at. */
-#define FAULT_MOST	450
+#define FAULT_MOST	155
 #define FAULT_GOAL	150
-#define FULL_MOST	525
+#define FULL_MOST	240
 #define FULL_GOAL	300
-#define APPEL1_MOST	410
+#define APPEL1_MOST	270
 #define APPEL1_GOAL	240
-#define APPEL2_MOST	280
+#define APPEL2_MOST	175
 #define APPEL2_GOAL	160
 
 #define GROUP		40	/* pages of one appel2 */
@@ -41,40 +42,24 @@ static __thread void *victim;
 static __thread long traps;
 static enum loop loop;
 
-static inline void *page_of(uint64_t addr)
-{
-	return (void *)(addr & ~(PAGE - 1));
-}
+#define PAGE_OF(addr)	((void *)((addr) & ~(PAGE - 1)))
 
 /* ---- Dune ---- */
 
+/* libdune looks the page up, gives it the right, and returns. */
 DUNE_TRAP_FAST_FN static enum dune_trap_action on_fault(struct dune_trap *trap, void *arg)
 {
-	void *page = page_of(trap->fault_addr);
-
-	if (!(trap->error_code & DUNE_PF_PRESENT))
-		return DUNE_TRAP_DELIVER;
 	traps++;
-	if (dune_vm_protect(NULL, page, PAGE, RW))
-		return DUNE_TRAP_DELIVER;
-	if (victim && dune_vm_protect(NULL, victim, PAGE, DUNE_R))
-		return DUNE_TRAP_DELIVER;
-	if (loop == APPEL1)
-		victim = page;
-	return DUNE_TRAP_RESUME;
+	return dune_trap_allow(DUNE_W);
 }
 
-/* Of a handler that knows nothing but the address. */
-DUNE_TRAP_FAST_FN static enum dune_trap_action on_any_fault(struct dune_trap *trap, void *arg)
+DUNE_TRAP_FAST_FN static enum dune_trap_action on_appel1(struct dune_trap *trap, void *arg)
 {
-	struct dune_vm_entry entry;
-
 	traps++;
-	if (dune_vm_lookup(NULL, (void *)trap->fault_addr, &entry) ||
-	    !(entry.prot & DUNE_R) ||
-	    dune_vm_protect(NULL, entry.addr, entry.size, entry.prot | DUNE_W))
+	if (victim && dune_vm_protect(NULL, victim, PAGE, DUNE_R))
 		return DUNE_TRAP_DELIVER;
-	return DUNE_TRAP_RESUME;
+	victim = PAGE_OF(trap->fault_addr);
+	return dune_trap_allow(DUNE_W);
 }
 
 static void dune_unprotect(volatile char *page, size_t size)
@@ -91,7 +76,7 @@ static void dune_protect(volatile char *page, size_t size)
 
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
-	void *page = page_of((uintptr_t)info->si_addr);
+	void *page = PAGE_OF((uintptr_t)info->si_addr);
 
 	traps++;
 	if (sys_mprotect(page, PAGE, PROT_READ | PROT_WRITE) ||
@@ -184,7 +169,6 @@ static struct label label_of(const struct job *j)
 
 static void handle_faults(enum mode mode)
 {
-	bool any = loop == FAULT || loop == FAULT_FULL;
 	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
 
 	if (mode == NATIVE) {
@@ -192,7 +176,7 @@ static void handle_faults(enum mode mode)
 		return;
 	}
 	dune_on();
-	MUST(!dune_trap_register(DUNE_VECTOR_PF, any ? on_any_fault : on_fault, NULL,
+	MUST(!dune_trap_register(DUNE_VECTOR_PF, loop == APPEL1 ? on_appel1 : on_fault, NULL,
 				 loop == FAULT_FULL ? 0 : DUNE_TRAP_FAST));
 }
 

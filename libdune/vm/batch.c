@@ -82,7 +82,7 @@ int dune_vm_batch_begin(void)
 	if (err)
 		return err;
 	op.local->batch.depth++;
-	op.local->quick = NULL;
+	vm_quick_off(op.local);
 	vm_op_end(&op);
 	return 0;
 }

@@ -22,7 +22,7 @@ static bool read_page(void *page, const void *mem)
 
 struct vm_copy *copy_make(struct vm_local *local, const void *mem, int *err)
 {
-	struct vm_copy *copy = pool_cell(local);
+	struct vm_copy *copy = pool_cell(local, POOL_OTHER);
 
 	if (!copy)
 		goto err_memory;
@@ -37,11 +37,11 @@ struct vm_copy *copy_make(struct vm_local *local, const void *mem, int *err)
 
 err_page:
 	pool_page_put(local, copy->page);
-	pool_cell_put(local, copy);
+	pool_cell_put(local, POOL_OTHER, copy);
 	*err = -EFAULT;
 	return NULL;
 err_cell:
-	pool_cell_put(local, copy);
+	pool_cell_put(local, POOL_OTHER, copy);
 err_memory:
 	*err = -ENOMEM;
 	return NULL;
@@ -82,7 +82,7 @@ static void copy_free(plat_rcu_t *rcu)
 	struct vm_local *local = vm_local_here();
 
 	pool_page_put(local, copy->page);
-	pool_cell_put(local, copy);
+	pool_cell_put(local, POOL_OTHER, copy);
 }
 
 void copies_release_some(struct vm_local *local)

@@ -13,7 +13,9 @@
 #include "uapi/dune.h"
 
 struct dune_root;
+struct dune_region;
 struct dune_view;
+struct inval_bucket;
 struct vcpu_end;
 struct urcu_bp_reader;
 
@@ -44,9 +46,30 @@ struct vm_span {
 #define OWNER_NONE	0u
 #define OWNER_PLAIN	0xffffffffu	/* a thread without a vCPU */
 
+/* pool.c: free ones */
+enum pool_kind { POOL_OTHER, POOL_TABLE, POOL_KINDS };
+
+struct vm_cells {
+	void *list;
+	u32 nr;
+};
+
+/* walk.h: a level-1 table, by what it maps */
+#define VM_WALKS	64u
+#define WALK_NOWHERE	(~0ull << 32)
+
+struct vm_walk {
+	u64 place;
+	struct pt_table *table;
+	/* Of the root, for the same addresses. */
+	struct dune_region *region;
+	struct inval_bucket *bucket;
+};
+
 struct vm_local {
 	struct dune_view *view;		/* active; NULL: no vCPU */
 	struct dune_root *quick;	/* its root, if nothing forbids short ways */
+	u64 walk_base;			/* its places; WALK_NOWHERE: no short ways */
 	struct dune_vcpu_page *page;	/* NULL: no vCPU */
 	u32 id;				/* of the vCPU; without: DUNE_MAX_VCPUS */
 	u32 owner;			/* id + 1, or OWNER_PLAIN */
@@ -61,14 +84,15 @@ struct vm_local {
 	struct vm_copy *dropped;	/* copy.c: to be freed after the next flush */
 	struct vm_span span[THREAD_SPANS];	/* cow_lock, all; end 0: none */
 	/* pool.c */
-	u32 nr_pages, nr_cells;
+	u32 nr_pages;
 	void *page_of[POOL_MAGAZINE];
-	void *cells;
+	struct vm_cells cells[POOL_KINDS];
 	/* rcu.c */
 	struct urcu_bp_reader *reader;	/* NULL: dune_rcu_lock() */
 	plat_rcu_t *retired;
 	u32 nr_retired;
 	bool reclaiming;
+	struct vm_walk walk[VM_WALKS];
 };
 
 #endif /* DUNE_VM_LOCAL_H */

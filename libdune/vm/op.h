@@ -54,10 +54,21 @@ void rcu_after_fork(void);
 
 #pragma GCC visibility pop
 
+static inline void vm_quick_off(struct vm_local *local)
+{
+	local->quick = NULL;
+	local->walk_base = WALK_NOWHERE;
+}
+
 /* After a change of what it depends on. */
 static inline void vm_quick_update(struct vm_local *local)
 {
-	local->quick = local->reader && !local->batch.depth ? local->view->root : NULL;
+	if (!local->reader || local->batch.depth) {
+		vm_quick_off(local);
+		return;
+	}
+	local->quick = local->view->root;
+	local->walk_base = local->quick->walk_base;
 }
 
 /* root NULL: the default one. */

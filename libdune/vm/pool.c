@@ -20,10 +20,10 @@ struct depot {
 static struct depot depots[MAX_NODES];
 static u64 made;
 
-static struct {
+static struct cell_depot {
 	u32 lock;
 	void *cells;
-} cell_depot __attribute__((aligned(64)));
+} __attribute__((aligned(64))) cell_depots[POOL_KINDS];
 
 static void *pop(void **list)
 {
@@ -128,60 +128,93 @@ void pool_page_put(struct vm_local *local, void *page)
 	local->page_of[local->nr_pages++] = page;
 }
 
-static void refill_cells(struct vm_local *local)
+/* --- objects: linked by their second word --- */
+
+static void **cell_link(void *cell)
 {
+	return (void **)cell + 1;
+}
+
+static void *cell_pop(void **list)
+{
+	void *cell = *list;
+
+	*list = *cell_link(cell);
+	*cell_link(cell) = NULL;
+	return cell;
+}
+
+static void cell_push(void **list, void *cell)
+{
+	*cell_link(cell) = *list;
+	*list = cell;
+}
+
+static void refill_cells(struct vm_local *local, enum pool_kind kind)
+{
+	struct cell_depot *depot = &cell_depots[kind];
+	struct vm_cells *mine = &local->cells[kind];
 	char *page;
 
-	vm_lock(&cell_depot.lock);
-	while (cell_depot.cells && local->nr_cells < CELLS_MAX / 2) {
-		push(&local->cells, pop(&cell_depot.cells));
-		local->nr_cells++;
+	vm_lock(&depot->lock);
+	while (depot->cells && mine->nr < CELLS_MAX / 2) {
+		cell_push(&mine->list, cell_pop(&depot->cells));
+		mine->nr++;
 	}
-	vm_unlock(&cell_depot.lock);
-	if (local->cells)
+	vm_unlock(&depot->lock);
+	if (mine->list)
 		return;
 	page = pool_page(local);
 	for (unsigned int i = 0; page && i < PAGE_SIZE; i += POOL_CELL) {
-		push(&local->cells, page + i);
-		local->nr_cells++;
+		cell_push(&mine->list, page + i);
+		mine->nr++;
 	}
 }
 
-static void return_cells(struct vm_local *local, unsigned int keep)
+static void return_cells(struct vm_local *local, enum pool_kind kind, unsigned int keep)
 {
-	vm_lock(&cell_depot.lock);
-	while (local->nr_cells > keep) {
-		push(&cell_depot.cells, pop(&local->cells));
-		local->nr_cells--;
+	struct cell_depot *depot = &cell_depots[kind];
+	struct vm_cells *mine = &local->cells[kind];
+
+	vm_lock(&depot->lock);
+	while (mine->nr > keep) {
+		cell_push(&depot->cells, cell_pop(&mine->list));
+		mine->nr--;
 	}
-	vm_unlock(&cell_depot.lock);
+	vm_unlock(&depot->lock);
 }
 
-void *pool_cell(struct vm_local *local)
+void *pool_cell(struct vm_local *local, enum pool_kind kind)
 {
+	struct vm_cells *mine = &local->cells[kind];
+
 	if (hw_out_of_memory())
 		return NULL;
-	if (!local->cells)
-		refill_cells(local);
-	if (!local->cells)
+	if (!mine->list)
+		refill_cells(local, kind);
+	if (!mine->list)
 		return NULL;
-	local->nr_cells--;
-	return pop(&local->cells);
+	mine->nr--;
+	return cell_pop(&mine->list);
 }
 
-void pool_cell_put(struct vm_local *local, void *cell)
+void pool_cell_put(struct vm_local *local, enum pool_kind kind, void *cell)
 {
-	__builtin_memset(cell, 0, POOL_CELL);
-	if (local->nr_cells == CELLS_MAX)
-		return_cells(local, CELLS_MAX / 2);
-	push(&local->cells, cell);
-	local->nr_cells++;
+	struct vm_cells *mine = &local->cells[kind];
+	unsigned int kept = kind == POOL_TABLE ? 8 : 0;
+
+	__builtin_memset((char *)cell + kept, 0, POOL_CELL - kept);
+	if (mine->nr == CELLS_MAX)
+		return_cells(local, kind, CELLS_MAX / 2);
+	cell_push(&mine->list, cell);
+	mine->nr++;
 }
 
 void pool_drain(struct vm_local *local)
 {
 	return_pages(local, 0);
-	return_cells(local, 0);
+	for (unsigned int kind = 0; kind < POOL_KINDS; kind++)
+		return_cells(local, kind, 0);
 }
 
 u64 pool_made(void)
@@ -201,6 +234,6 @@ u64 pool_idle(void)
 void pool_forget(void)
 {
 	__builtin_memset(depots, 0, sizeof(depots));
-	__builtin_memset(&cell_depot, 0, sizeof(cell_depot));
+	__builtin_memset(cell_depots, 0, sizeof(cell_depots));
 	made = 0;
 }

@@ -12,13 +12,18 @@
 
 #define POOL_CELL	128u	/* bytes of an object */
 
+/*
+ * POOL_TABLE: memory of a table's descriptor is never anything else, and its first
+ * 8 bytes, with the lock, are never written here: walk.h.
+ */
+
 #pragma GCC visibility push(hidden)
 
 /* Zeroed, or NULL. */
 void *pool_page(struct vm_local *local);
 void pool_page_put(struct vm_local *local, void *page);
-void *pool_cell(struct vm_local *local);
-void pool_cell_put(struct vm_local *local, void *cell);
+void *pool_cell(struct vm_local *local, enum pool_kind kind);
+void pool_cell_put(struct vm_local *local, enum pool_kind kind, void *cell);
 /* The thread ends: all that its magazines have goes to the depots. */
 void pool_drain(struct vm_local *local);
 /* Pages that were ever made, and pages in depots; for tests. */

@@ -10,11 +10,10 @@
  */
 #include "flush.h"
 #include "protect.h"
-#include "pt_page.h"
-#include "pt_x86.h"
 #include "range.h"
 #include "vcpu_requests.h"
 #include "vcpus.h"
+#include "walk.h"
 
 #define TABLE_SPAN	(512 * PAGE_SIZE)
 
@@ -70,10 +69,12 @@ static inline void flush_small(struct dune_root *root, struct vm_local *local,
 		settle(root, local, kicks);
 }
 
-/* Does nobody but this thread use the region? The common case of flush_small(). */
+/*
+ * Does nobody but this thread use the region? The common case of flush_small().
+ * The change of the entry was [GT-6]'s fence.
+ */
 static inline bool is_alone(const struct vm_local *local, const struct dune_region *region)
 {
-	members_fence();
 	return plat_load(&vm_state.nr_words) == 1 &&
 	       !(members_word(&region->members, 0) & local->others);
 }
@@ -92,21 +93,16 @@ static inline bool others_under_way(const struct inval *inval,
 	       inval_active(plat_load_acquire(&inval->global.word));
 }
 
-static inline void quick_end(struct vm_local *local, u64 irq)
-{
-	dune_rcu_unlock_by(local->reader);
-	hw_irq_restore(irq);
-}
-
 /* The rest of restrict_page() when others use the region. */
 static plat_noinline int flush_and_end(struct dune_root *root, struct vm_local *local,
-				       struct dune_region *region,
-				       struct inval_bucket *bucket, u64 irq)
+				       const struct vm_walk *walk, u64 irq)
 {
-	flush_small(root, local, region);
+	dune_rcu_lock_by(local->reader);	/* pages of vCPUs */
+	flush_small(root, local, walk->region);
+	dune_rcu_unlock_by(local->reader);
 	vm_mark_end(local);
-	inval_unmark(bucket);
-	quick_end(local, irq);
+	inval_unmark(walk->bucket);
+	hw_irq_restore(irq);
 	return 0;
 }
 
@@ -116,47 +112,52 @@ static plat_noinline int flush_and_end(struct dune_root *root, struct vm_local *
  * installs no entries from snapshots, as [IV-2] is for.
  */
 static inline __attribute__((always_inline)) int
-restrict_page(struct dune_root *root, struct vm_local *local, struct dune_region *region,
+restrict_page(struct dune_root *root, struct vm_local *local, const struct vm_walk *walk,
 	      struct pt_page *page, u64 addr, u64 irq)
 {
-	struct inval_bucket *bucket = inval_bucket(&root->inval, addr);
 	bool cached;
 
-	inval_mark(bucket);
+	inval_mark(walk->bucket);
 	pt_page_change(page);
 	cached = plat_load(page->entry) & pt_x86_masks.cached_mask;
 	pt_page_end(page);
 	vm_mark_begin(root, addr, addr + PAGE_SIZE, local);
 	hw_invlpg(addr);
-	if ((cached || others_under_way(&root->inval, bucket, 1)) &&
-	    !is_alone(local, region))
-		return flush_and_end(root, local, region, bucket, irq);
+	if ((cached || others_under_way(&root->inval, walk->bucket, 1)) &&
+	    !is_alone(local, walk->region))
+		return flush_and_end(root, local, walk, irq);
 	vm_mark_end(local);
-	inval_unmark(bucket);
-	quick_end(local, irq);
+	inval_unmark(walk->bucket);
+	hw_irq_restore(irq);
 	return 0;
 }
 
-static int protect_page(struct dune_root *root, u64 addr, unsigned int prot)
+typedef int unknown_fn(struct dune_root *root, u64 addr, unsigned int prot);
+
+/* unknown: what to do when the thread does not remember the page's table. */
+static inline __attribute__((always_inline)) int
+protect_known(struct dune_root *root, u64 addr, unsigned int prot, unknown_fn *unknown)
 {
-	const struct pt_change *change = &vm_state.change[prot];
 	u64 irq = hw_irq_save();
 	struct vm_local *local = hw_local();
-	struct dune_region *region;
+	const struct vm_walk *walk = walk_at(local, addr);
 	struct pt_page page;
-	const struct pt_table *pd;
 
 	if (!root)
 		root = vm_state.base;
 	if (local->quick != root)
-		goto not_here;
-	dune_rcu_lock_by(local->reader);
-	region = &root->region[region_index(addr)];
-	pd = plat_load_acquire(&region->pd);
-	if (!pd || !pt_page_begin(pd, addr, change, &pt_x86_masks, &page))
+		goto not_simple;
+	/* Or the compiler computes it anew at each use. */
+	asm volatile("" : "+r" (walk));
+	page.table = walk->table;
+	if (!walk_lock(local, walk, addr)) {
+		hw_irq_restore(irq);
+		return unknown(root, addr, prot);
+	}
+	if (!pt_page_look(&page, addr, &vm_state.change[prot], &pt_x86_masks))
 		goto not_simple;
 	if (page.takes)
-		return restrict_page(root, local, region, &page, addr, irq);
+		return restrict_page(root, local, walk, &page, addr, irq);
 	if (page.delta)
 		pt_page_change(&page);
 	pt_page_end(&page);
@@ -165,16 +166,35 @@ static int protect_page(struct dune_root *root, u64 addr, unsigned int prot)
 	 * What others cannot do any more, somebody else may have taken from the
 	 * entry without having flushed it yet: a right, or all writing by a clone.
 	 */
-	if (others_under_way(&root->inval, inval_bucket(&root->inval, addr), 0))
+	if (others_under_way(&root->inval, walk->bucket, 0))
 		goto not_simple;
-	quick_end(local, irq);
+	hw_irq_restore(irq);
 	return 0;
 
 not_simple:
-	dune_rcu_unlock_by(local->reader);
-not_here:
 	hw_irq_restore(irq);
 	return vm_protect(root, addr, PAGE_SIZE, prot);
+}
+
+static int protect_unsimple(struct dune_root *root, u64 addr, unsigned int prot)
+{
+	return vm_protect(root, addr, PAGE_SIZE, prot);
+}
+
+static plat_noinline int protect_unknown(struct dune_root *root, u64 addr, unsigned int prot)
+{
+	u64 irq = hw_irq_save();
+	bool known = walk_fill(hw_local(), addr);
+
+	hw_irq_restore(irq);
+	if (!known)
+		return protect_unsimple(root, addr, prot);
+	return protect_known(root, addr, prot, protect_unsimple);
+}
+
+static inline int protect_page(struct dune_root *root, u64 addr, unsigned int prot)
+{
+	return protect_known(root, addr, prot, protect_unknown);
 }
 
 /* --- some pages --- */

@@ -13,6 +13,15 @@
 
 #define NR_PCIDS	4096u	/* 0 is the default root's */
 
+/* A forked child goes on counting: it may remember tables of its parent's roots. */
+static u64 next_walk_base(void)
+{
+	static u64 nr;
+	u64 mine = __atomic_add_fetch(&nr, 1, __ATOMIC_RELAXED);
+
+	return mine >> 32 ? WALK_NOWHERE : mine << 32;
+}
+
 struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
 {
 	char *blocks = space_get(local, ROOT_BLOCKS);
@@ -24,6 +33,7 @@ struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
 	root->region = (struct dune_region *)blocks;
 	root->pt.geom = &pt_x86;
 	root->pcid = pcid;
+	root->walk_base = next_walk_base();
 	root->base_rights = PT_RWX | PT_U;
 	return root;
 }

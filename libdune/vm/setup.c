@@ -29,12 +29,12 @@ static void page_free(void *page)
 
 static void *object_alloc(size_t size)
 {
-	return size <= POOL_CELL ? pool_cell(vm_local_here()) : NULL;
+	return size <= POOL_CELL ? pool_cell(vm_local_here(), POOL_TABLE) : NULL;
 }
 
 static void object_free(void *object)
 {
-	pool_cell_put(vm_local_here(), object);
+	pool_cell_put(vm_local_here(), POOL_TABLE, object);
 }
 
 /* Of pages of the pool, whose slots are known. */
@@ -133,8 +133,11 @@ static int kernel_half_init(u64 entry, u64 target)
 
 static void changes_init(void)
 {
-	for (unsigned int rights = 0; rights < 16; rights++)
+	for (unsigned int rights = 0; rights < 16; rights++) {
 		pt_change_init(&vm_state.change[rights], &pt_x86, PT_COW, rights);
+		pt_change_init(&vm_state.allow[rights], &pt_x86, PT_RIGHTS,
+			       rights ? rights | PT_R : 0);
+	}
 	pt_change_init(&vm_state.to_cow, &pt_x86, PT_RIGHTS, PT_COW);
 }
 

@@ -32,7 +32,7 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	local->owner = id + 1;
 	local->member_word = id / 64;
 	local->others = ~(1ull << id % 64);
-	local->end = pool_cell(local);
+	local->end = pool_cell(local, POOL_OTHER);
 	if (!local->end)
 		goto err_local;
 	local->end->page = page;
@@ -50,7 +50,7 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	return 0;
 
 err_end:
-	pool_cell_put(local, local->end);
+	pool_cell_put(local, POOL_OTHER, local->end);
 err_local:
 	/* What it has had as a thread without a vCPU. */
 	batch_end_all(local);
@@ -68,7 +68,7 @@ static void unmap_page(plat_rcu_t *rcu)
 	struct vcpu_end *end = plat_container_of(rcu, struct vcpu_end, rcu);
 
 	hw_syscall(SYS_munmap, (long)end->page, DUNE_VCPU_PAGE_SIZE, 0, 0, 0, 0);
-	pool_cell_put(vm_local_here(), end);
+	pool_cell_put(vm_local_here(), POOL_OTHER, end);
 }
 
 void vcpu_end(struct vm_local *local)
@@ -83,7 +83,7 @@ void vcpu_end(struct vm_local *local)
 	while (view_destroy_own(local))
 		;
 	local->view = NULL;
-	local->quick = NULL;
+	vm_quick_off(local);
 	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);
 	plat_store(&vm_vcpus[local->id].active, 0);
 	local->page = NULL;

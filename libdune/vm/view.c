@@ -160,7 +160,7 @@ static u64 *half_get(struct vm_local *local)
 
 static struct dune_view *view_alloc(struct vm_local *local)
 {
-	struct dune_view *view = pool_cell(local);
+	struct dune_view *view = pool_cell(local, POOL_OTHER);
 
 	if (!view)
 		return NULL;
@@ -175,7 +175,7 @@ static struct dune_view *view_alloc(struct vm_local *local)
 err_pml4:
 	pool_page_put(local, view->pml4);
 err_cell:
-	pool_cell_put(local, view);
+	pool_cell_put(local, POOL_OTHER, view);
 	return NULL;
 }
 
@@ -183,7 +183,7 @@ static void view_free(struct vm_local *by, struct dune_view *view)
 {
 	half_put(view->l3);
 	pool_page_put(by, view->pml4);
-	pool_cell_put(by, view);
+	pool_cell_put(by, POOL_OTHER, view);
 }
 
 static int fill_word_locked(struct dune_view *view, u64 i)

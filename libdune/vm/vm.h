@@ -65,6 +65,7 @@ struct dune_root {
 	struct pt pt;			/* the format; no root: operations start at PDs */
 	struct dune_region *region;	/* NR_REGIONS; constant */
 	u32 pcid;			/* 0: the default root's; constant */
+	u64 walk_base;			/* walk.h: no other root's ever; constant */
 	u32 base_rights;		/* PT_R | ... of untouched regions */
 	u32 family;			/* that shares pages by PT_COW; 0: never cloned */
 	u32 is_clone;			/* not who keeps the memory; constant */
@@ -109,7 +110,8 @@ struct vm_state {
 	u32 pid;
 	u64 pcids[64];			/* taken, bit by bit */
 	u64 kernel_half[PT_ENTRIES / 2];	/* of every PML4; constant */
-	struct pt_change change[16];	/* by rights; constant */
+	struct pt_change change[16];	/* to these rights; constant */
+	struct pt_change allow[16];	/* these in addition */
 	struct pt_change to_cow;	/* what a clone does; constant */
 };
 

@@ -57,8 +57,8 @@ struct limits {
 	uint64_t take[4], give[4];	/* by size; 0: no limit */
 };
 
-static const struct limits alone_limits = { { 150, 0, 900 }, { 145, 0, 900 } };
-static const struct limits blocked_limits = { { 235, 0, 900 }, { 145, 0, 900 } };
+static const struct limits alone_limits = { { 110, 0, 900 }, { 105, 0, 900 } };
+static const struct limits blocked_limits = { { 210, 0, 900 }, { 105, 0, 900 } };
 
 static void protect(const char *how, const struct limits *limits)
 {
@@ -204,7 +204,7 @@ static void beside_a_blocked_one(void)
 /* What takes a right waits for its next look; that depends on what it does. */
 static void beside_a_polling_one(void)
 {
-	static const struct limits limits = { .give = { 145, 0, 900 } };
+	static const struct limits limits = { .give = { 105, 0, 900 } };
 	uint64_t kicks;
 	pthread_t thread;
 

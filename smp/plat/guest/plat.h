@@ -27,7 +27,8 @@
 struct plat_guest_ops {
 	void *(*page_alloc)(void);	/* zeroed, or NULL */
 	void (*page_free)(void *page);
-	void *(*object_alloc)(size_t size);	/* zeroed, or NULL */
+	/* Zeroed but for its first 8 bytes, which only an object's user writes. */
+	void *(*object_alloc)(size_t size);
 	void (*object_free)(void *object);
 	u64 (*pa)(const void *page);	/* guest physical address of a page */
 	/*
@@ -52,9 +53,13 @@ static inline void plat_cpu_relax(void)
 
 typedef struct plat_spin plat_lock_t;
 
+/*
+ * An object's lock is free when it is new. Later somebody may hold it who remembers
+ * the object that was there before, and finds out (pt_table.place).
+ */
 static inline void plat_lock_init(plat_lock_t *lock)
 {
-	lock->held = 0;
+	(void)lock;
 }
 
 /* Does not wait; true: it was free, and is held. */

@@ -147,6 +147,33 @@ static enum dune_trap_action on_fault(struct dune_trap *trap, void *arg)
 	return handler.action;
 }
 
+static enum dune_trap_action on_store(struct dune_trap *trap, void *arg)
+{
+	++*(int *)arg;
+	return dune_trap_allow(DUNE_W);
+}
+
+/* A right that ring 3 lacks, and that the handler gives. */
+void part_trap_allow(void)
+{
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int calls = 0;
+
+	REQUIRE(page != MAP_FAILED);
+	mode_enter();
+	CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, on_store, &calls, DUNE_TRAP_RING3), 0);
+	CHECK_EQ(dune_vm_protect(NULL, page, 4096, DUNE_R | DUNE_U), 0);
+	fresh(page, "a page that may be read");
+	CHECK_EQ(calls, 1);
+	/* Not for ring 3 at all, and the handler does not give that. */
+	CHECK_EQ(dune_vm_protect(NULL, page, 4096, DUNE_R), 0);
+	CHECK_EQ(dune_trap_unregister(DUNE_VECTOR_PF), 0);
+	check_fault(code_store, page, DUNE_PF_PRESENT | DUNE_PF_WRITE | DUNE_PF_USER,
+		    "a page of ring 0");
+	mode_exit();
+}
+
 /* DUNE_TRAP_RING3: handled in place; otherwise not seen by the handler. */
 void part_trap_handlers(void)
 {

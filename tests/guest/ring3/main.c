@@ -25,6 +25,7 @@ int main(int argc, char **argv)
 	test_part("refused", part_refused);
 	test_part("guest_rights", part_guest_rights);
 	test_part("trap_handlers", part_trap_handlers);
+	test_part("trap_allow", part_trap_allow);
 	test_part("nested", part_nested);
 	test_part("fork", part_fork);
 	test_part("vectors", part_vectors);

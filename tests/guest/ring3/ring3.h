@@ -83,6 +83,7 @@ void part_faults(void);
 void part_refused(void);
 void part_guest_rights(void);
 void part_trap_handlers(void);
+void part_trap_allow(void);
 void part_nested(void);
 void part_fork(void);
 

@@ -37,6 +37,7 @@ int main(int argc, char **argv)
 	test_part("elsewhere", part_elsewhere);
 	test_part("single_step", part_single_step);
 	test_part("page_faults", part_page_faults);
+	test_part("allow", part_allow);
 	test_part("bad_rip", part_bad_rip);
 	test_part("nesting", part_nesting);
 	test_part("nesting_exceeded", part_nesting_exceeded);

@@ -58,6 +58,7 @@ void part_int_n(void);
 void part_write_registers(void);
 void part_elsewhere(void);
 void part_single_step(void);
+void part_allow(void);
 void part_page_faults(void);
 void part_bad_rip(void);
 

@@ -335,6 +335,56 @@ static void pages_of_two_tables_change_at_once(void)
 	CHECK_EQ(writable(from, 6), 5);
 }
 
+/* The short way remembers tables; each change is seen all the same. */
+static void remembered_tables_die(void)
+{
+	uint64_t base = MODEL_BASE + 11 * GIB;
+	char *p = (char *)base;
+
+	CHECK_EQ(dune_vm_split(NULL, p, MIB2, PAGE), 0);
+	for (int i = 0; i < 100; i++) {
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, DUNE_R), 0);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, DUNE_R), 0);
+		CHECK_EQ(writable(base, 2), 1);
+		CHECK_EQ(dune_vm_unmap(NULL, p, MIB2), 0);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, ALL), 0);
+		CHECK_EQ(writable(base, 2), 0);
+		CHECK_EQ(dune_vm_map(NULL, p, MIB2, p, ALL, 0), 0);
+		CHECK_EQ(writable(base, 2), 2);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, DUNE_R), 0);
+		CHECK_EQ(writable(base, 2), 1);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, ALL), 0);
+		CHECK_EQ(dune_vm_merge(NULL, p, MIB2, MIB2), 0);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, DUNE_R), 0);
+		CHECK_EQ(writable(base, 2), 1);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, ALL), 0);
+	}
+}
+
+static void remembered_tables_are_of_one_root(void)
+{
+	uint64_t base = MODEL_BASE + 12 * GIB;
+	struct dune_root *other;
+	char *p = (char *)base;
+
+	CHECK_EQ(dune_root_create(&other), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(dune_vm_split(NULL, p, MIB2, PAGE), 0);
+		CHECK_EQ(dune_vm_protect(NULL, p, 2 * PAGE, ALL), 0);
+		CHECK_EQ(dune_vm_protect(NULL, p, PAGE, DUNE_R), 0);
+		CHECK_EQ(writable(base, 2), 1);
+		CHECK_EQ(dune_root_switch(other), 0);
+		CHECK_EQ(dune_vm_protect(other, p, 2 * PAGE, ALL), 0);
+		CHECK_EQ(dune_vm_protect(other, p + PAGE, PAGE, DUNE_R), 0);
+		CHECK_EQ(writable(base, 1), 1);
+		CHECK_EQ(writable(base + PAGE, 1), 0);
+		CHECK_EQ(dune_root_switch(NULL), 0);
+		CHECK_EQ(writable(base, 1), 0);
+		CHECK_EQ(writable(base + PAGE, 1), 1);
+	}
+	CHECK_EQ(dune_root_free(other), 0);
+}
+
 static void batches_flush_at_the_end(void)
 {
 	uint64_t base = MODEL_BASE + 9 * GIB;
@@ -404,6 +454,8 @@ int main(void)
 	CASE(everything_can_be_protected);
 	CASE(scan_finds_what_was_used);
 	CASE(pages_of_two_tables_change_at_once);
+	CASE(remembered_tables_die);
+	CASE(remembered_tables_are_of_one_root);
 	CASE(batches_flush_at_the_end);
 	CASE(interrupts_are_taken_in_polls);
 	CASE(random_calls_do_what_the_model_does);

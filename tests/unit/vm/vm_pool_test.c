@@ -143,14 +143,14 @@ static void *takes_and_ends(void *arg)
 	for (unsigned int i = 0; i < POOL_MAGAZINE; i++)
 		page[i] = pool_page(mine());
 	for (unsigned int i = 0; i < 50; i++) {
-		cell[i] = pool_cell(mine());
+		cell[i] = pool_cell(mine(), POOL_OTHER);
 		CHECK(cell[i] && is_zero(cell[i], POOL_CELL));
 		memset(cell[i], 0x5a, POOL_CELL);
 	}
 	for (unsigned int i = 0; i < POOL_MAGAZINE; i++)
 		pool_page_put(mine(), page[i]);
 	for (unsigned int i = 0; i < 50; i++)
-		pool_cell_put(mine(), cell[i]);
+		pool_cell_put(mine(), POOL_OTHER, cell[i]);
 	soft_end();
 	return NULL;
 }
@@ -169,6 +169,49 @@ static void threads_that_end_leave_nothing_behind(void)
 	CHECK_EQ(pool_made(), made);
 }
 
+/*
+ * Who remembers a descriptor may lock it at any time: it is one for ever, and its
+ * lock stays taken whoever has it.
+ */
+static void descriptors_stay_descriptors(void)
+{
+	enum { TABLES = 100, CELLS = 500 };
+	static struct pt_table *table[TABLES];
+	static void *cell[CELLS];
+
+	for (int i = 0; i < TABLES; i++)
+		CHECK((table[i] = pt_table_alloc()) != NULL);
+	for (int i = 0; i < TABLES; i++) {
+		table[i]->place = table[i]->nr_leaves = 1;
+		CHECK(plat_trylock(&table[i]->lock, 1));
+		pt_table_free(table[i]);
+	}
+	for (int i = 0; i < CELLS; i++) {
+		CHECK((cell[i] = pool_cell(mine(), POOL_OTHER)) != NULL);
+		for (int k = 0; k < TABLES; k++)
+			CHECK(cell[i] != table[k]);
+	}
+	for (int i = 0; i < CELLS; i++)
+		pool_cell_put(mine(), POOL_OTHER, cell[i]);
+	for (int i = 0; i < TABLES; i++) {
+		struct pt_table *again = pt_table_alloc();
+
+		CHECK(again != NULL);
+		CHECK_EQ(again->place, 0);
+		CHECK_EQ(again->nr_leaves, 0);
+		cell[i] = again;
+		for (int k = 0; k < TABLES; k++)
+			if (again == table[k])
+				CHECK(!plat_trylock(&again->lock, 1));
+	}
+	for (int i = 0; i < TABLES; i++) {
+		struct pt_table *again = cell[i];
+
+		plat_unlock(&again->lock);
+		pt_table_free(again);
+	}
+}
+
 static void no_memory_is_no_page(void)
 {
 	/* The page, the object. */
@@ -178,13 +221,13 @@ static void no_memory_is_no_page(void)
 		pool_drain(mine());
 		soft_fail_nth(nth);
 		page = pool_page(mine());
-		cell = pool_cell(mine());
+		cell = pool_cell(mine(), POOL_OTHER);
 		CHECK(nth > 2 || !page || !cell);
 		soft_fail_nth(0);
 		if (page)
 			pool_page_put(mine(), page);
 		if (cell)
-			pool_cell_put(mine(), cell);
+			pool_cell_put(mine(), POOL_OTHER, cell);
 	}
 	soft_limit_slots(0);
 	/* What there is of this space, then no more. */
@@ -204,6 +247,7 @@ int main(void)
 	CASE(what_is_freed_is_used_again);
 	CASE(pages_stay_on_their_node);
 	CASE(threads_that_end_leave_nothing_behind);
+	CASE(descriptors_stay_descriptors);
 	CASE(no_memory_is_no_page);
 	soft_end();
 	return CHECK_EXIT();
