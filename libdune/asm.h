@@ -56,7 +56,7 @@
 #define TRAP_RSP	176
 #define TRAP_SS		184
 
-/* enum dune_trap_action: this and above, with rights in the low bits */
+/* enum dune_trap_action: + rights, which are less than this, too */
 #define TRAP_ALLOW	16
 
 /* Of the guest: DUNE_GUEST_CS, DUNE_GUEST_DS */

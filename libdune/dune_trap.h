@@ -104,7 +104,8 @@ typedef enum dune_trap_action (*dune_trap_fn)(struct dune_trap *trap, void *arg)
  * that it has, and the instruction is executed again. As dune_vm_protect(), but in a
  * quarter of its instructions; and whether others still have rights that somebody
  * takes from the page meanwhile, it does not look. Where no page is mapped,
- * and from handlers of other vectors, DUNE_TRAP_DELIVER.
+ * and from handlers of other vectors, DUNE_TRAP_DELIVER. A fault of something else
+ * than a right that is given comes again, for ever: error_code says what it was.
  */
 #define dune_trap_allow(prot) \
 	((enum dune_trap_action)(DUNE_TRAP_ALLOW | ((prot) & (DUNE_TRAP_ALLOW - 1))))

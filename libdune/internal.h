@@ -269,10 +269,10 @@ bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
 bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
 
 /*
- * vm/allow.c: in a trap, with interrupts off; of prot the last 4 bits. The short way,
- * and any. False: it is not done.
+ * vm/allow.c: in a trap, with interrupts off; prot < 16. The short way: -1, or prot:
+ * it is not done. And any; false: it is not done.
  */
-bool dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot);
+int dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot);
 bool dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot);
 
 /* vm/cow.c: true: the page was copied, try the access again */

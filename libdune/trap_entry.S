@@ -277,17 +277,17 @@ trap_pf:
 	finish .Lverdict_pf
 	jmp	.Lresume
 .Lverdict_pf:
-	mov	%eax, %r14d
-	sub	$TRAP_ALLOW, %r14d
-	jb	.Lverdict
-	mov	%r14d, %edx
+	mov	%eax, %edx
+	sub	$TRAP_ALLOW, %edx
+	cmp	$TRAP_ALLOW, %edx
+	jae	.Lverdict
 	mov	TRAP_FAULT_ADDR(%rsp), %rsi
 	mov	%rbx, %rdi
 	call	dune_vm_allow_quick
-	test	%al, %al
-	jnz	.Lresume
+	test	%eax, %eax
+	js	.Lresume
 	/* This may fault and leave Dune mode as the handler may. */
-	mov	%r14d, %edx
+	mov	%eax, %edx
 	mov	TRAP_FAULT_ADDR(%rsp), %rsi
 	mov	%rbx, %rdi
 	call	dune_vm_allow

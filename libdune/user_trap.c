@@ -115,6 +115,17 @@ static _Noreturn void leave(struct dune_thread *t, const struct dune_trap *f, in
 	dune_user_leave(t);
 }
 
+/* dune_trap_allow(): it may fault and leave Dune mode, as the handler may. */
+static enum dune_trap_action allow(struct dune_thread *t, const struct dune_trap *f,
+				   enum dune_trap_action action)
+{
+	unsigned int prot = (unsigned int)action - DUNE_TRAP_ALLOW;
+
+	if (prot > 15 || f->vector != DUNE_VECTOR_PF)
+		return action;
+	return dune_vm_allow(t, f->fault_addr, prot) ? DUNE_TRAP_RESUME : DUNE_TRAP_DELIVER;
+}
+
 /* The handler of the frame's vector; false: it has none that wants ring 3's. */
 static bool call_handler(struct dune_thread *t, struct dune_trap *f,
 			 enum dune_trap_action *action)
@@ -139,8 +150,10 @@ static bool call_handler(struct dune_thread *t, struct dune_trap *f,
 		*action = h.fn(f, h.arg);
 	else
 		*action = dune_trap_call_full(f, h.arg, h.fn);
-	if (dune_in_guest())
+	if (dune_in_guest()) {
 		asm volatile("cli" : : : "memory");
+		*action = allow(t, f, *action);
+	}
 	trap_ist_set(t, e, below + TRAP_LEVEL_SIZE);
 	trap_grace_end(&t->grace, &dune_trap_epoch);
 	return true;
@@ -181,10 +194,6 @@ void dune_user_trap(struct dune_thread *t, struct dune_trap *f)
 		t->stay.vector = f->vector;
 		leave(t, f, DUNE_USER_INTERRUPT);
 	}
-	if (action >= DUNE_TRAP_ALLOW)
-		action = f->vector == DUNE_VECTOR_PF &&
-			 dune_vm_allow(t, f->fault_addr, action & (DUNE_TRAP_ALLOW - 1)) ?
-			 DUNE_TRAP_RESUME : DUNE_TRAP_DELIVER;
 	if (!handled || action != DUNE_TRAP_RESUME)
 		leave(t, f, DUNE_USER_TRAP);
 	if (!seal(f)) {

@@ -18,10 +18,10 @@ static inline enum gather_leaf pt_was_cached(const struct pt_geometry *geom,
 }
 
 /*
- * A table that its parent's entry leads to no more, and all below it, into the
- * gather. The parent's lock is held.
+ * Unlink the table that the parent's entry, which is value, leads to: it and all
+ * below it go into the gather. The parent's lock is held.
  */
 void pt_dismantle(const struct pt_geometry *geom, struct gather *gather,
-		  struct pt_table *table);
+		  u64 *entry, u64 value);
 
 #endif /* SMP_PT_DISMANTLE_H */

@@ -27,7 +27,9 @@ struct pt_table {
 	/*
 	 * For who remembers tables without being an RCU reader, where descriptors
 	 * are never used for anything else: what it maps, in a code of the
-	 * platform's own. 0: nobody remembers it, or it is dead.
+	 * platform's own. 0: nobody remembers it, or it is dead. While it is not
+	 * and the lock is held, the table is linked there, if it is one of a top
+	 * that is never dismantled itself (pt_range.top).
 	 */
 	u64 place;
 	struct pt_table *next;	/* in a cache or a gather; owned by that */

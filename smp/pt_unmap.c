@@ -39,10 +39,7 @@ static enum pt_result unmap_leaves(struct pt_visit *visit, struct pt_unmap *op)
 static void unlink_locked(struct pt_visit *visit, struct pt_unmap *op,
 			  u64 *entry, u64 value)
 {
-	/* Hardware may set accessed in an upper entry as well. */
-	plat_xchg64(entry, 0);
-	pt_dismantle(visit->geom, op->range.gather,
-		     pt_child_table(visit->geom, value));
+	pt_dismantle(visit->geom, op->range.gather, entry, value);
 }
 
 static plat_noinline enum pt_result unmap_upper(struct pt_visit *visit,

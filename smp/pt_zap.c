@@ -6,9 +6,11 @@
  * is about to fill one. An entry that is not absent is looked at again under
  * its table's lock. A table that the range covers is unlinked as a whole:
  *
- *   parent locked: parent's entry = 0, so that who finds the table dead knows
- *     that nothing leads to it any more and that a flush from now on is enough
- *   table locked: dead = true
+ *   parent and table locked: parent's entry = 0, so that who finds the table dead
+ *     knows that nothing leads to it any more and that a flush from now on is
+ *     enough; then dead = true. Under both locks, because from then on another
+ *     table may be linked there: who has this one's lock and does not find it dead
+ *     may rely on its being the linked one (pt_table.place)
  *   level 1: its leaves stay as they are (nr_leaves says how many): whoever
  *     installs or removes there takes the lock and sees dead
  *   above: every entry becomes FROZEN, because tables are linked there without
@@ -43,7 +45,15 @@ static void remove_leaf_locked(const struct pt_geometry *geom,
 	gather_leaf(gather, table->level, pt_was_cached(geom, value));
 }
 
-static void dismantle(const struct zap *zap, struct pt_table *table);
+static void dismantle_locked(const struct zap *zap, struct pt_table *table);
+
+static void dismantle(const struct zap *zap, struct pt_table *table)
+{
+	plat_lock(&table->lock, table->level);
+	dismantle_locked(zap, table);
+	plat_unlock(&table->lock);
+	gather_table(zap->gather, table);
+}
 
 /* No table gets linked here any more; the ones that are here follow. */
 static void freeze_locked(const struct zap *zap, struct pt_table *table)
@@ -59,22 +69,31 @@ static void freeze_locked(const struct zap *zap, struct pt_table *table)
 }
 
 /* The parent's lock is held, its entry leads here no more. Nests 2 deep. */
-static void dismantle(const struct zap *zap, struct pt_table *table)
+static void dismantle_locked(const struct zap *zap, struct pt_table *table)
 {
-	plat_lock(&table->lock, table->level);
 	pt_table_kill(table);
 	if (table->level > 1)
 		freeze_locked(zap, table);
+}
+
+static void unlink_and_dismantle(const struct zap *zap, u64 *entry, u64 value)
+{
+	struct pt_table *table = pt_child_table(zap->geom, value);
+
+	plat_lock(&table->lock, table->level);
+	/* Hardware may set accessed in an upper entry as well. */
+	plat_xchg64(entry, 0);
+	dismantle_locked(zap, table);
 	plat_unlock(&table->lock);
 	gather_table(zap->gather, table);
 }
 
 void pt_dismantle(const struct pt_geometry *geom, struct gather *gather,
-		  struct pt_table *table)
+		  u64 *entry, u64 value)
 {
 	const struct zap zap = { .geom = geom, .gather = gather };
 
-	dismantle(&zap, table);
+	unlink_and_dismantle(&zap, entry, value);
 }
 
 /*
@@ -122,9 +141,7 @@ static enum upper zap_upper_locked(const struct zap *zap, struct pt_table *table
 	}
 	if (!covered)
 		return UPPER_DESCEND;
-	/* Hardware may set accessed in an upper entry as well. */
-	plat_xchg64(entry, 0);
-	dismantle(zap, pt_child_table(zap->geom, *value));
+	unlink_and_dismantle(zap, entry, *value);
 	return UPPER_DONE;
 }
 

@@ -2,10 +2,11 @@
 /*
  * What a page fault's handler asks for with dune_trap_allow(): rights in addition,
  * for one page. Nobody loses any by it and nobody may rely on what others have lost,
- * so there are no marks and no looks at other threads. tests/guest/vm_cost has the
+ * so there are no marks and no looks at other threads. bench/scaling/appel.c has the
  * limit.
  */
-#include "protect.h"
+#include "region.h"
+#include "range.h"
 #include "walk.h"
 
 /* A small page's leaf, in a table that this thread has used. False: nothing is done. */
@@ -33,18 +34,51 @@ static inline bool allow_page(struct vm_local *local, u64 addr, u64 prot)
 	return true;
 }
 
-bool dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot)
+int dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot)
 {
-	return allow_page(&t->vm, addr, prot & 15);
+	return allow_page(&t->vm, addr, prot) ? -1 : (int)prot;
+}
+
+/* The page, of whatever size it is now: others may split, merge, protect it. */
+static int allow_any(struct vm_op *op, u64 addr, unsigned int prot)
+{
+	for (;;) {
+		struct dune_vm_entry entry;
+		unsigned int level;
+		u64 value;
+		int err;
+
+		if (vm_lookup(op->root, addr, &entry))
+			return -ENOENT;
+		if (entry.size == DUNE_PAGE_1G) {
+			err = region_change(op, region_index(addr), PT_RIGHTS, prot);
+			if (err != -EAGAIN)
+				return err;
+			continue;
+		}
+		value = vm_entry(op->root, addr, &level);
+		if (value && level < 3 &&
+		    region_replace(op, addr, value, level,
+				   value & X86_ADDR & ~(pt_level_size(level) - 1),
+				   pt_x86.rights(value) | prot) == PT_DONE)
+			return 0;
+	}
 }
 
 bool dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot)
 {
-	prot &= 15;
+	struct vm_op op;
+	int err;
+
 	if (addr >= USER_END)
 		return false;
 	/* A page of another size is not among what it remembers. */
 	if (walk_fill(&t->vm, addr) && allow_page(&t->vm, addr, prot))
 		return true;
-	return !vm_allow(addr, prot);
+	if (vm_op_begin(&op, t->vm.view->root))
+		return false;
+	err = allow_any(&op, addr, prot ? prot | PT_R : 0);
+	hw_invlpg(addr);
+	vm_op_end(&op);
+	return !err;
 }

@@ -66,20 +66,6 @@ static char *mem_at(u64 entry, unsigned int level, u64 addr)
 	return (char *)plat_va(entry & pt_x86.addr_mask & ~(size - 1)) + (addr & (size - 1));
 }
 
-static enum pt_result replace(struct vm_op *op, u64 addr, u64 old, unsigned int level,
-			      u64 gpa, unsigned int rights)
-{
-	struct pt_replace r = {
-		.addr = addr,
-		.top = region_pd(op, region_index(addr)),
-		.old = old,
-		.leaf = { .pa = gpa, .level = level, .rights = rights, .age = PT_YOUNG },
-		.gather = &op->gather,
-	};
-
-	return r.top ? pt_replace(&op->root->pt, &r) : PT_STALE;
-}
-
 /*
  * The leaf that maps mem may be written to again. It gains a right: no flush. An
  * entry that became something else meanwhile is left alone.
@@ -94,9 +80,9 @@ static void make_writable(struct vm_op *op, u64 addr, const char *mem)
 
 		if (!is_cow(value) || level > 2 || mem_at(value, level, addr) != mem)
 			return;
-		result = replace(op, addr, value, level,
-				 value & pt_x86.addr_mask & ~(pt_level_size(level) - 1),
-				 pt_x86.rights(value) & ~PT_COW);
+		result = region_replace(op, addr, value, level,
+					value & pt_x86.addr_mask & ~(pt_level_size(level) - 1),
+					pt_x86.rights(value) & ~PT_COW);
 	} while (result == PT_STALE);
 	if (op->guest && op->local->view->root == op->root)
 		hw_invlpg(addr);
@@ -117,8 +103,8 @@ static bool put_copy(struct vm_op *op, const struct cow *c, struct vm_copy *copy
 			break;
 		old = copy_of(value, 1);
 		copy_get(copy);
-		result = replace(op, c->addr, value, 1, plat_pa(copy->page),
-				 pt_x86.rights(value));
+		result = region_replace(op, c->addr, value, 1, plat_pa(copy->page),
+					pt_x86.rights(value));
 		if (result == PT_STALE)
 			copy_put(op->local, copy);
 	}
@@ -288,9 +274,9 @@ static int share_leaf(struct vm_op *op, u64 *addr, u64 home)
 			break;
 		if (level > 2 && !region_make_pd(op, region_index(*addr), &err))
 			return err;
-		result = replace(op, *addr, value, level,
-				 copy ? home + (*addr & (region_start(1) - 1)) : gpa,
-				 pt_x86.rights(value) & ~PT_COW);
+		result = region_replace(op, *addr, value, level,
+					copy ? home + (*addr & (region_start(1) - 1)) : gpa,
+					pt_x86.rights(value) & ~PT_COW);
 		if (copy && result == PT_DONE)
 			copy_put(op->local, copy);
 	} while (result == PT_STALE);

@@ -3,21 +3,15 @@
 #include "protect.h"
 #include "range.h"
 
-/* From some rights to others. */
-struct how {
-	const struct pt_change *change;
-	unsigned int keep, set;		/* the same; PT_R | ... */
-};
-
 static void protect_inside(struct vm_op *op, struct pt_table *pd, u64 start, u64 end,
-			   const struct pt_change *change)
+			   unsigned int prot)
 {
 	struct pt_protect protect = {
 		.range = {
 			.addr = start, .end = end, .top = pd,
 			.cache = &op->local->cache, .gather = &op->gather,
 		},
-		.change = change,
+		.change = &vm_state.change[prot],
 	};
 
 	pt_protect(&op->root->pt, &protect);
@@ -26,16 +20,12 @@ static void protect_inside(struct vm_op *op, struct pt_table *pd, u64 start, u64
 static void work_protect(struct vm_op *op, void *arg, struct pt_table *pd, u64 start,
 			 u64 end)
 {
-	const struct how *how = arg;
-
-	protect_inside(op, pd, start, end, how->change);
+	protect_inside(op, pd, start, end, *(unsigned int *)arg);
 }
 
 static int work_protect_whole(struct vm_op *op, void *arg, u64 index)
 {
-	const struct how *how = arg;
-
-	return region_change(op, index, how->keep, how->set);
+	return region_change(op, index, PT_COW, *(unsigned int *)arg);
 }
 
 static const struct vm_work protecting = {
@@ -51,8 +41,7 @@ static void protect_region(struct vm_op *op, u64 index, unsigned int prot)
 	while (!pd && region_change(op, index, PT_COW, prot) == -EAGAIN)
 		pd = region_pd(op, index);
 	if (pd)
-		protect_inside(op, pd, region_start(index), region_start(index + 1),
-			       &vm_state.change[prot]);
+		protect_inside(op, pd, region_start(index), region_start(index + 1), prot);
 }
 
 /*
@@ -78,7 +67,6 @@ static int protect_everything(struct vm_op *op, unsigned int prot)
 
 int vm_protect(struct dune_root *root, u64 start, u64 len, unsigned int prot)
 {
-	struct how how = { &vm_state.change[prot], PT_COW, prot };
 	int err = vm_check_range(start, len);
 	u64 end = start + len;
 	struct vm_op op;
@@ -91,25 +79,7 @@ int vm_protect(struct dune_root *root, u64 start, u64 len, unsigned int prot)
 	if (start == 0 && end == USER_END)
 		err = protect_everything(&op, prot);
 	else
-		err = vm_for_range(&op, start, end, &protecting, &how);
-	vm_op_end(&op);
-	return err;
-}
-
-int vm_allow(u64 addr, unsigned int prot)
-{
-	struct how how = { &vm_state.allow[prot], PT_RIGHTS, prot ? prot | PT_R : 0 };
-	struct dune_vm_entry entry;
-	struct vm_op op;
-	int err;
-
-	err = vm_op_begin(&op, hw_local()->view->root);
-	if (err)
-		return err;
-	err = vm_lookup(op.root, addr, &entry);
-	if (!err)
-		err = vm_for_range(&op, (u64)entry.addr, (u64)entry.addr + entry.size,
-				   &protecting, &how);
+		err = vm_for_range(&op, start, end, &protecting, &prot);
 	vm_op_end(&op);
 	return err;
 }

@@ -9,8 +9,6 @@
 
 /* As dune_vm_protect(); prot is valid. */
 int vm_protect(struct dune_root *root, u64 start, u64 len, unsigned int prot);
-/* As dune_trap_allow(), in the active root; guest. -ENOENT: nothing is there. */
-int vm_allow(u64 addr, unsigned int prot);
 
 #pragma GCC visibility pop
 

@@ -255,6 +255,7 @@ static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 le
 	u64 irq = hw_irq_save();
 	struct vm_local *local = hw_local();
 	bool done = false;
+	int err;
 
 	if (!root)
 		root = vm_state.base;
@@ -263,8 +264,10 @@ static plat_noinline int protect_pages(struct dune_root *root, u64 start, u64 le
 		done = protect_small(root, local, start, start + len, prot);
 		dune_rcu_unlock_by(local->reader);
 	}
+	/* Before an interrupt's handler takes tables. */
+	err = done ? 0 : vm_protect(root, start, len, prot);
 	hw_irq_restore(irq);
-	return done ? 0 : vm_protect(root, start, len, prot);
+	return err;
 }
 
 /* 2 MiB at most, inside of a region; what else may be wrong the long way finds out. */

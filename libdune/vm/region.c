@@ -168,6 +168,20 @@ struct pt_table *region_make_pd(struct vm_op *op, u64 index, int *err)
 	return pd;
 }
 
+enum pt_result region_replace(struct vm_op *op, u64 addr, u64 old, unsigned int level,
+			      u64 gpa, unsigned int rights)
+{
+	struct pt_replace r = {
+		.addr = addr,
+		.top = region_pd(op, region_index(addr)),
+		.old = old,
+		.leaf = { .pa = gpa, .level = level, .rights = rights, .age = PT_YOUNG },
+		.gather = &op->gather,
+	};
+
+	return r.top ? pt_replace(&op->root->pt, &r) : PT_STALE;
+}
+
 /* --- all of a region --- */
 
 /* Does hardware allow less with the second entry? */

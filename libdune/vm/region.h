@@ -92,6 +92,13 @@ struct pt_table *region_make_pd(struct vm_op *op, u64 index, int *err);
  */
 struct pt_table *region_pd(struct vm_op *op, u64 index);
 
+/*
+ * The leaf of addr, of this level, gets a page and rights, if it is still old but for
+ * accessed and dirty, which it keeps. PT_DONE, PT_STALE.
+ */
+enum pt_result region_replace(struct vm_op *op, u64 addr, u64 old, unsigned int level,
+			      u64 gpa, unsigned int rights);
+
 /* All of a region that has no PD: rights & keep | set, or nothing. -EAGAIN: it has one. */
 int region_change(struct vm_op *op, u64 index, unsigned int keep, unsigned int set);
 int region_unmap(struct vm_op *op, u64 index);

@@ -9,7 +9,7 @@ bool walk_fill(struct vm_local *local, u64 addr)
 	struct vm_walk *walk;
 	u64 *entry;
 
-	if (!local->quick || addr >= USER_END)
+	if (local->walk_base == WALK_NOWHERE || addr >= USER_END)
 		return false;
 	region = &local->quick->region[region_index(addr)];
 	dune_rcu_lock_by(local->reader);

@@ -23,12 +23,13 @@ bool walk_fill(struct vm_local *local, u64 addr);
 #pragma GCC visibility pop
 
 /*
- * In the active root. An address of the upper half has bits in it that no place
- * has; so has the base, when there are no short ways.
+ * In the active root. A canonical address of the upper half has bits in it that no
+ * place has (one that is not stands for some other of this root); so has the
+ * base, when there are no short ways.
  */
 static inline u64 walk_place(const struct vm_local *local, u64 addr)
 {
-	return addr >> 21 | local->walk_base;
+	return (u32)(addr >> 21) | local->walk_base;
 }
 
 static inline struct vm_walk *walk_at(struct vm_local *local, u64 addr)

@@ -97,7 +97,7 @@ static void on_tick(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 
 	(void)info;
-	if (is_lost(uc->uc_mcontext.gregs[REG_RIP]))
+	if (syscall(SYS_gettid) == main_tid && is_lost(uc->uc_mcontext.gregs[REG_RIP]))
 		on_fault(sig);
 }
 

@@ -162,6 +162,7 @@ void part_trap_allow(void)
 
 	REQUIRE(page != MAP_FAILED);
 	mode_enter();
+	own_set();
 	CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, on_store, &calls, DUNE_TRAP_RING3), 0);
 	CHECK_EQ(dune_vm_protect(NULL, page, 4096, DUNE_R | DUNE_U), 0);
 	fresh(page, "a page that may be read");

@@ -2,6 +2,7 @@
 /* dune_trap_allow(): a page fault's handler gives rights by what it returns. */
 #include "traps.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <sys/mman.h>
 
@@ -11,10 +12,15 @@
 static char *mem;		/* 8 MiB, aligned */
 static volatile int calls;	/* of the handler */
 static volatile unsigned int give;
+static volatile int junk;	/* what to return instead; 0: nothing */
 
 DUNE_TRAP_FAST_FN static enum dune_trap_action on_fast(struct dune_trap *trap, void *arg)
 {
-	calls++;
+	/* Not for ever. */
+	if (++calls > 1000)
+		return DUNE_TRAP_DELIVER;
+	if (junk)
+		return (enum dune_trap_action)junk;
 	return dune_trap_allow(give);
 }
 
@@ -132,6 +138,25 @@ static void large_page(void)
 	CHECK_EQ(entry.prot, DUNE_R | DUNE_W);
 	CHECK_EQ(prot_of(large + MIB2), DUNE_R);
 	store_faults(large, DUNE_W, 0);
+}
+
+static void huge_page(void)
+{
+	const size_t gib = 1ul << 30;
+	struct dune_vm_entry entry;
+	char *huge = (char *)0x200000000000;	/* nobody else's GiB */
+
+	REQUIRE(mmap(huge, gib, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		     -1, 0) == huge);
+	store(huge, 1);
+	protect(huge, gib, DUNE_R);
+	store_faults(huge + 5 * PAGE, DUNE_W, 1);
+	CHECK_EQ(dune_vm_lookup(NULL, huge, &entry), 0);
+	CHECK_EQ(entry.size, gib);
+	CHECK_EQ(entry.prot, DUNE_R | DUNE_W);
+	protect(huge, gib, DUNE_R | DUNE_W | DUNE_X | DUNE_U);
+	munmap(huge, gib);
 }
 
 /* The thread has used the table; then it is another one, or none. */
@@ -261,17 +286,46 @@ static void store_unmapped(void)
 	store(hole, 1);
 }
 
+static void store_protected(void)
+{
+	protect(mem, PAGE, DUNE_R);
+	store(mem, 1);
+}
+
+/* Not an action: some error of a call. */
+static void no_actions(void)
+{
+	static const int values[] = { 2, 15, 32, 100, -1, -ENOMEM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		junk = values[i];
+		delivered(SIGSEGV, DUNE_VECTOR_PF, store_protected);
+	}
+	junk = 0;
+}
+
+/* The last page fault was one whose page could be given rights. */
 static void undefined(void)
 {
+	CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, on_fast, NULL, DUNE_TRAP_FAST), 0);
+	protect(mem, PAGE, DUNE_R);
+	store_faults(mem, DUNE_W, 1);
+	CHECK_EQ(dune_trap_unregister(DUNE_VECTOR_PF), 0);
+	calls = 0;
 	asm volatile("ud2");
 }
 
 void part_allow(void)
 {
 	map_memory();
+	mode_enter();
+	CHECK_EQ(dune_trap_register(DUNE_VECTOR_PF, on_fast, NULL, DUNE_TRAP_FAST), 0);
+	huge_page();
+	mode_exit();
 	all_of_it(on_fast, DUNE_TRAP_FAST);
 	all_of_it(on_full, 0);
 	delivered(SIGSEGV, DUNE_VECTOR_PF, store_nowhere);
 	delivered(SIGSEGV, DUNE_VECTOR_PF, store_unmapped);
 	delivered(SIGILL, DUNE_VECTOR_UD, undefined);
+	no_actions();
 }

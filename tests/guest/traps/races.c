@@ -140,7 +140,7 @@ void part_races(void)
 	race(1, reclaimer, NULL);
 }
 
-static volatile int in_handler, may_return, synced;
+static volatile int in_handler, may_return, sync_begins, synced;
 
 static enum dune_trap_action waits(struct dune_trap *trap, void *arg)
 {
@@ -165,6 +165,7 @@ static void *waiting(void *arg)
 static void *syncing(void *arg)
 {
 	CHECK_EQ(dune_trap_unregister(VECTOR), 0);
+	sync_begins = 1;
 	CHECK_EQ(dune_trap_sync(), 0);
 	CHECK_EQ(*(int *)arg, 1);
 	synced = 1;
@@ -182,6 +183,7 @@ void part_sync(void)
 	REQUIRE(pthread_create(&waiter, NULL, waiting, NULL) == 0);
 	CHECK(wait_for(&in_handler, 1, 20));
 	REQUIRE(pthread_create(&syncer, NULL, syncing, &done) == 0);
+	CHECK(wait_for(&sync_begins, 1, 20));
 	for (int i = 0; i < 200; i++)
 		sched_yield();
 	CHECK_EQ(synced, 0);

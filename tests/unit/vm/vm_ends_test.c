@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* Ends that come in the middle of something: of batches, threads, roots, tables. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -7,6 +8,7 @@
 
 #include "check.h"
 #include "hw.h"
+#include "pt_entry.h"
 #include "soft.h"
 #include "setup.h"
 #include "space.h"
@@ -237,6 +239,48 @@ static void a_root_is_freed_beside_the_end_of_a_thread(void)
 
 /* --- tables --- */
 
+static volatile bool unmaps;
+
+static void *unmaps_table(void *start)
+{
+	soft_begin();
+	unmaps = true;
+	CHECK_EQ(dune_vm_unmap(NULL, start, 512 * PAGE), 0);
+	soft_end();
+	return NULL;
+}
+
+/*
+ * Who has a table's lock and finds it alive may rely on its being the one that is
+ * linked, although other tables are linked without a lock.
+ */
+static void a_table_is_unlinked_under_its_lock(void)
+{
+	char *start = (char *)BASE + 9 * GIB + 512 * PAGE;
+	struct dune_vm_entry entry;
+	struct pt_table *table;
+	pthread_t thread;
+
+	CHECK_EQ(dune_vm_split(NULL, start, 512 * PAGE, PAGE), 0);
+	table = vm_state.base->region[(uint64_t)start / GIB].pd;
+	table = pt_table_of(table->entry[pt_index((uint64_t)start, 2)] & pt_x86.addr_mask);
+	CHECK(plat_trylock(&table->lock, 1));
+	soft_leave();
+	pthread_create(&thread, NULL, unmaps_table, start);
+	while (!unmaps)
+		sched_yield();
+	usleep(200000);
+	soft_enter();
+	CHECK_EQ(dune_vm_lookup(NULL, start, &entry), 0);
+	CHECK(!table->dead);
+	plat_unlock(&table->lock);
+	soft_leave();
+	pthread_join(thread, NULL);
+	soft_enter();
+	CHECK_EQ(dune_vm_lookup(NULL, start, &entry), -ENOENT);
+	CHECK_EQ(table->place, 0);
+}
+
 static volatile bool over;
 
 static void *merges(void *unused)
@@ -282,6 +326,7 @@ int main(void)
 	CASE(who_pins_as_well_waits);
 	CASE(the_pool_goes_where_it_is_mapped);
 	CASE(a_root_is_freed_beside_the_end_of_a_thread);
+	CASE(a_table_is_unlinked_under_its_lock);
 	CASE(pages_are_copied_beside_merges);
 	soft_leave();
 	soft_end();
