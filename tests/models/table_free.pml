@@ -8,7 +8,9 @@
  *
  * Properties: nobody, the MMU included, reads a freed table or one that is not
  * initialised; in the end every table is reachable, in a cache, or freed, once;
- * every leaf that was installed is reachable or was counted as removed.
+ * every leaf that was installed is reachable or was counted as removed; who has a
+ * table's lock and finds it alive has the one that is linked (pt_table.place), if
+ * its parent is alive too.
  *
  * Variants, because both at once have too many states:
  * LINKS	two faults
@@ -20,6 +22,7 @@
  * Mutants:
  * MUT_ZERO_NOT_FROZEN	dismantle() leaves 0 in the entries
  * MUT_DEAD_FIRST	[PAGE] the parent's entry goes after the table was marked dead
+ * MUT_UNLINK_FIRST	the parent's entry goes before the table's lock is had
  * MUT_PENDING_IGNORED	[PAGE] what was found absent is taken for flushed
  * MUT_NO_GRACE		tables are freed right after the shootdown
  * MUT_NO_SHOOTDOWN	[WALKS] a grace period only
@@ -56,6 +59,7 @@ byte root;		/* the root's entry */
 byte entry[NPAGE];	/* of a table page */
 byte leaves[NPAGE];	/* struct pt_table.nr_leaves */
 byte dead, locked, linked, freed;	/* one bit a page; 0: the root's */
+byte nothing;		/* in place of an entry that is FROZEN already */
 byte next[NPAGE];	/* struct pt_table.next: of a cache, then of a gather */
 bool reading[READERS];
 byte installed, removed, done;
@@ -162,6 +166,9 @@ again:
 #endif
 	:: else
 	fi;
+#ifndef MUT_NO_DEAD
+	assert((dead & bit(upper)) || entry[upper] == value);
+#endif
 	d_step {
 		if
 #ifdef PAGE
@@ -238,11 +245,21 @@ inline grace_period()
 	!reading[0]; !reading[1]; !reading[2]; !reading[3]; !reading[4]
 }
 
-/* dismantle() of a level-1 table; the parent's lock is held */
-inline dismantle_lower(page)
+#if defined(MUT_DEAD_FIRST) || defined(MUT_FLUSH_LINKED)
+#define UNLINK_LAST
+#endif
+
+/* dismantle_locked() of a level-1 table that e leads to; the parent's lock is held */
+inline dismantle_lower(page, e)
 {
+#ifdef MUT_UNLINK_FIRST
+	e = 0;
+#endif
 #ifndef MUT_DEAD_UNLOCKED
 	lock(page);
+#endif
+#if !defined(UNLINK_LAST) && !defined(MUT_UNLINK_FIRST)
+	e = 0;
 #endif
 	dead = dead | bit(page);
 #ifndef MUT_DEAD_UNLOCKED
@@ -291,11 +308,14 @@ proctype zap_all()
 	upper = root;
 	if
 	:: upper ->
-#if !defined(MUT_DEAD_FIRST) && !defined(MUT_FLUSH_LINKED)
+		/* unlink_and_dismantle() */
+#ifdef MUT_UNLINK_FIRST
 		root = 0;
 #endif
-		/* dismantle() */
 		lock(upper);
+#if !defined(UNLINK_LAST) && !defined(MUT_UNLINK_FIRST)
+		root = 0;
+#endif
 		atomic { touch(upper); dead = dead | bit(upper) };
 		/* freeze_locked() */
 		atomic {
@@ -307,7 +327,7 @@ proctype zap_all()
 #endif
 		};
 		if
-		:: is_table(lower) -> dismantle_lower(lower)
+		:: is_table(lower) -> dismantle_lower(lower, nothing)
 		:: else
 		fi;
 		unlock(upper);
@@ -317,7 +337,7 @@ proctype zap_all()
 #ifdef MUT_FLUSH_LINKED
 		shootdown();
 #endif
-#if defined(MUT_DEAD_FIRST) || defined(MUT_FLUSH_LINKED)
+#ifdef UNLINK_LAST
 		root = 0
 #else
 		skip
@@ -374,14 +394,11 @@ proctype zap_part(byte me)
 		lower = entry[upper];
 		if
 		:: !(dead & bit(upper)) && is_table(lower) ->
-#if !defined(MUT_DEAD_FIRST) && !defined(MUT_FLUSH_LINKED)
-			entry[upper] = 0;
-#endif
-			dismantle_lower(lower);
+			dismantle_lower(lower, entry[upper]);
 #ifdef MUT_FLUSH_LINKED
 			shootdown();
 #endif
-#if defined(MUT_DEAD_FIRST) || defined(MUT_FLUSH_LINKED)
+#ifdef UNLINK_LAST
 			entry[upper] = 0
 #else
 			skip
