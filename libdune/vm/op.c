@@ -27,6 +27,8 @@ void vm_relax(unsigned int turn)
 		plat_cpu_relax();
 }
 
+_Static_assert(sizeof(struct vm_local) <= PAGE_SIZE, "a page of the pool's");
+
 static struct vm_local *plain_create(int *err)
 {
 	/* The pool wants a thread: this one, until there is another. */
