@@ -169,7 +169,7 @@ bool batches_run(const struct plan *p)
 			if (next > kill_at)
 				kill_at = ~0ull;
 		}
-		if (!health_check(nr++ % THOROUGH == 0))
+		if (!(nr++ % THOROUGH ? health_check() : health_check_all()))
 			return failed(p, from, last - 1,
 				      "the machine is not well after it, or one before");
 		progress(p, next, &said);

@@ -287,15 +287,18 @@ bool batches_run(const struct plan *p);
 void batches_setup(void);
 extern uint64_t batches_children, batches_killed;
 
-/* What happened since the start; false: the run was too blind to mean anything. */
+/* What happened since the start; false: it was too blind for a run of all engines. */
 void summary_start(void);
-bool summary_print(uint64_t cases, bool all_engines);
+void summary_print(uint64_t cases);
+bool summary_saw_all(void);
 
 /* ---- judging the machine; false and a message: it is not well ---- */
 
 void health_start(void);
 /* After a batch: kernel log, taint, live vms and vCPUs, both vms run. */
-bool health_check(bool thorough);
+bool health_check(void);
+/* And libdune runs. */
+bool health_check_all(void);
 extern int health_vm_fd, health_vcpu_fd;
 
 #endif /* TESTS_FUZZ_H */

@@ -210,7 +210,9 @@ int main(int argc, char **argv)
 		ok &= replay_all(&a.plan, a.corpus);
 	if (ok && a.cases)
 		ok = batches_run(&a.plan);
-	ok &= summary_print(a.cases, a.plan.source.engines == 3);
+	summary_print(a.cases);
+	if (a.cases >= 5000 && a.plan.source.engines == 3)
+		ok &= summary_saw_all();
 	printf("dune-fuzz: %s\n", ok ? "all well" : "not well");
 	return ok ? 0 : 1;
 }

@@ -38,9 +38,16 @@ static inline void *help(void *arg)
 	return NULL;
 }
 
-static inline void helper_start(struct helper *h, bool in_guest)
+/* A thread in the guest. */
+static inline void helper_start(struct helper *h)
 {
-	*h = (struct helper){ .in_guest = in_guest };
+	*h = (struct helper){ .in_guest = true };
+	pthread_create(&h->thread, NULL, help, h);
+}
+
+static inline void helper_start_plain(struct helper *h)
+{
+	*h = (struct helper){ .in_guest = false };
 	pthread_create(&h->thread, NULL, help, h);
 }
 

@@ -98,8 +98,8 @@ static void found_made_is_not_flushed(void)
 {
 	struct helper user, changer;
 
-	helper_start(&user, true);
-	helper_start(&changer, true);
+	helper_start(&user);
+	helper_start(&changer);
 	soft_enter();
 	CHECK_EQ(dune_vm_split(NULL, (void *)(BASE + 2 * GIB), 512 * PAGE, PAGE), 0);
 
@@ -166,7 +166,7 @@ static void nobody_is_kicked_for_nothing(void)
 	struct helper user;
 	uint64_t kicks;
 
-	helper_start(&user, true);
+	helper_start(&user);
 	soft_enter();
 	page = BASE + 2 * GIB + 100 * PAGE;
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
@@ -239,9 +239,9 @@ static void both_wait(void (*change)(void))
 {
 	struct helper user, changer, second;
 
-	helper_start(&user, true);
-	helper_start(&changer, true);
-	helper_start(&second, true);
+	helper_start(&user);
+	helper_start(&changer);
+	helper_start(&second);
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
 	blocked = released = 0;
 	tell(&user, poll_late);
@@ -301,8 +301,8 @@ static void the_end_of_polling_serves(void)
 	struct helper user, changer;
 	uint64_t kicks;
 
-	helper_start(&user, true);
-	helper_start(&changer, true);
+	helper_start(&user);
+	helper_start(&changer);
 	page = BASE + 2 * GIB + 104 * PAGE;
 	CHECK_EQ(dune_vm_protect(NULL, (void *)page, PAGE, ALL), 0);
 	helper_does(&user, poll_begin);
@@ -357,7 +357,7 @@ static void roots_begin(struct helper *user)
 {
 	CHECK_EQ(dune_root_create(&other), 0);
 	CHECK_EQ(dune_vm_split(other, (void *)page, PAGE, PAGE), 0);
-	helper_start(user, true);
+	helper_start(user);
 	helper_does(user, other_and_write);
 	helper_does(user, switch_back);
 }
@@ -423,7 +423,7 @@ static void who_ends_is_no_member(void)
 {
 	struct helper user;
 
-	helper_start(&user, true);
+	helper_start(&user);
 	page = BASE + 5 * GIB;
 	helper_does(&user, tell_id);
 	CHECK(is_member(page, its_id));
@@ -448,7 +448,7 @@ static void new_space_is_in_every_view(void)
 	uint64_t index, entry;
 	void *blocks;
 
-	helper_start(&user, true);
+	helper_start(&user);
 	helper_does(&user, tell_view);
 	blocks = space_get(&soft_self()->vm, 400);
 	blocks = space_get(&soft_self()->vm, 400);
@@ -497,7 +497,7 @@ static void tables_are_freed_after_their_readers(void)
 	struct helper reader;
 	pthread_t thread;
 
-	helper_start(&reader, false);
+	helper_start_plain(&reader);
 	helper_does(&reader, read_lock);
 	pthread_create(&thread, NULL, frees_many, NULL);
 	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
@@ -534,7 +534,7 @@ static void begin_merge(struct helper *reader, pthread_t *thread)
 {
 	CHECK_EQ(dune_vm_split(NULL, (void *)page, GIB, DUNE_PAGE_2M), 0);
 	merged = 0;
-	helper_start(reader, false);
+	helper_start_plain(reader);
 	helper_does(reader, read_lock);
 	pthread_create(thread, NULL, merges, NULL);
 	sleep_ms(300);
