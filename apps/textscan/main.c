@@ -109,7 +109,7 @@ static unsigned int run(const struct options *o, char *const paths[], bool dune,
 		fprintf(stderr, "textscan: %m\n");
 		exit(1);
 	}
-	err = scan_run(&scan, paths, o->threads, dune);
+	err = scan_run(&scan, paths, o->threads, dune ? SCAN_DUNE : SCAN_PLAIN);
 	if (!err)
 		err = scan_print(&scan, o->top, out);
 	if (fclose(out) && !err)

@@ -129,12 +129,13 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-int scan_run(struct scan *s, char *const paths[], unsigned int nr_workers, bool dune)
+int scan_run(struct scan *s, char *const paths[], unsigned int nr_workers,
+	     enum scan_mode mode)
 {
 	unsigned int i;
 
 	memset(s, 0, sizeof(*s));
-	s->dune = dune;
+	s->dune = mode == SCAN_DUNE;
 	s->nr_workers = nr_workers;
 	s->workers = calloc(nr_workers, sizeof(*s->workers));
 	if (!s->workers)

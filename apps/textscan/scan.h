@@ -38,8 +38,11 @@ struct scan {
 	unsigned int failed;	/* files, threads: all complained on stderr */
 };
 
+enum scan_mode { SCAN_PLAIN, SCAN_DUNE };
+
 /* Count the words of all paths; 0 or -errno if it could not run at all. */
-int scan_run(struct scan *s, char *const paths[], unsigned int nr_workers, bool dune);
+int scan_run(struct scan *s, char *const paths[], unsigned int nr_workers,
+	     enum scan_mode mode);
 int scan_print(const struct scan *s, size_t top, FILE *out);
 void scan_free(struct scan *s);
 

@@ -235,8 +235,9 @@ void model_scan(struct model_page *m, u64 start, u64 end, unsigned int what,
 	}
 }
 
-void model_use(struct model_page *m, u64 addr, bool write)
+void model_use(struct model_page *m, u64 addr, unsigned int rights)
 {
+	bool write = rights & PT_W;
 	u64 i = model_number(addr);
 	unsigned int level = m[i].level;
 

@@ -49,7 +49,7 @@ void model_merge(struct model_page *m, u64 start, u64 end, unsigned int level,
 void model_scan(struct model_page *m, u64 start, u64 end, unsigned int what,
 		enum pt_scan_mode mode, unsigned char *hits,
 		struct model_result *result);
-/* The guest reads or writes addr, if it may. */
-void model_use(struct model_page *m, u64 addr, bool write);
+/* The guest accesses addr, if it may: with PT_R, and PT_W for a write. */
+void model_use(struct model_page *m, u64 addr, unsigned int rights);
 
 #endif /* UNIT_PT_RANGE_MODEL_H */

@@ -182,7 +182,7 @@ static void use_both(void)
 	unsigned int level;
 	u64 *entry = raw_entry(&r.pt, r.start, &level);
 
-	model_use(r.m, r.start, write);
+	model_use(r.m, r.start, write ? PT_R | PT_W : PT_R);
 	if ((*entry & 1) && (!write || *entry & 2))
 		*entry |= X86_A | (write ? X86_D : 0);
 }
