@@ -59,22 +59,18 @@
 /* enum dune_trap_action: + rights, which are less than this, too */
 #define TRAP_ALLOW	16
 
-/* Of the guest: DUNE_GUEST_CS, DUNE_GUEST_DS */
-#define SELECTOR_CS	0x10
-#define SELECTOR_SS	0x18
-
 /* struct trap_entry */
 #define ENTRY_VERSION	0
-#define ENTRY_IST	4
-#define ENTRY_IF	6
-#define ENTRY_FN	8
-#define ENTRY_ARG	24
+#define ENTRY_IST	8
+#define ENTRY_IF	10
+#define ENTRY_FN	16
+#define ENTRY_ARG	32
 #define ENTRY_SHIFT	6	/* of its size */
 /* Its version */
-#define VERSION_SLOT	1
-#define VERSION_FLAGS	1	/* shift of DUNE_TRAP_FLAGS */
-#define VERSION_STEP	8
-#define VERSION_FAST	2
+#define VERSION_SLOT	0xff	/* 0 or 1 */
+#define VERSION_FLAGS	8	/* shift of DUNE_TRAP_FLAGS */
+#define VERSION_STEP	0x400
+#define VERSION_FAST	0x100
 
 #define VECTOR_DB	1
 #define VECTOR_PF	14

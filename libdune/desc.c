@@ -104,7 +104,8 @@ void dune_idt_build(void *page)
 	unsigned int i;
 
 	for (i = 0; i < 256; i++, gate += 2) {
-		uint64_t target = (uint64_t)dune_trap_vectors + i * TRAP_STUB_SIZE;
+		uint64_t target = i == DUNE_VECTOR_PF ? (uint64_t)dune_trap_pf :
+				  (uint64_t)dune_trap_vectors + i * TRAP_STUB_SIZE;
 		bool ring3 = i == DUNE_VECTOR_BP || i == DUNE_VECTOR_OF;
 		uint64_t type = ring3 ? GATE_RING3 : GATE_INTERRUPT;
 

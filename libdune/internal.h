@@ -194,8 +194,6 @@ ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
 ASM_AT(dune_trap, rsp, TRAP_RSP);
 ASM_AT(dune_trap, ss, TRAP_SS);
 _Static_assert(sizeof(struct dune_thread) <= 8192, "leaves a host stack");
-_Static_assert(SELECTOR_CS == DUNE_GUEST_CS && SELECTOR_SS == DUNE_GUEST_DS,
-	       "trap_entry.S");
 _Static_assert(TRAP_ALLOW == DUNE_TRAP_ALLOW && DUNE_TRAP_ALLOW > 15, "trap_entry.S");
 _Static_assert(offsetof(struct dune_trap, fault_addr) == TRAP_FAULT_ADDR, "trap_entry.S");
 _Static_assert(VECTOR_PF == DUNE_VECTOR_PF && VECTOR_DB == DUNE_VECTOR_DB,
@@ -230,6 +228,7 @@ void dune_signal_fault(struct dune_thread *t);
 /* entry.S, trap_entry.S */
 void dune_syscall_entry(void);
 extern const char dune_trap_vectors[];
+void dune_trap_pf(void);		/* a label */
 
 /* The linker's: this library, or the program it is linked into. */
 extern const char __ehdr_start[], _end[];
@@ -269,11 +268,16 @@ bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
 bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
 
 /*
- * vm/allow.c: in a trap, with interrupts off; prot < 16. The short way: -1, or prot:
- * it is not done. And any; false: it is not done.
+ * vm/allow.c: in a trap, with interrupts off; prot < 16. After the short way the
+ * thread is still in Dune mode; otherwise ALLOW_SLOWLY + the handler's verdict.
  */
-int dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot);
-bool dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot);
+enum dune_allowed {
+	ALLOW_QUICKLY,
+	ALLOW_SLOWLY,
+	ALLOW_FAILED = ALLOW_SLOWLY + DUNE_TRAP_DELIVER,
+};
+_Static_assert(ALLOW_QUICKLY == 0 && ALLOW_SLOWLY + DUNE_TRAP_RESUME == 1, "trap_entry.S");
+enum dune_allowed dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot);
 
 /* vm/cow.c: true: the page was copied, try the access again */
 bool dune_vm_cow(struct dune_thread *t, uint64_t addr, uint64_t error);

@@ -16,10 +16,10 @@
  * the registering thread too.
  */
 struct trap_entry {
-	uint32_t version;	/* VERSION_*; counts in VERSION_STEPs */
+	uint64_t version;	/* VERSION_*; counts in VERSION_STEPs */
 	uint16_t ist;		/* constant: offset of its IST's pointer in the thread */
 	uint16_t keep_if;	/* constant: FLAG_IF: as in the interrupted code */
-	dune_trap_fn fn[2];	/* or NULL */
+	dune_trap_fn fn[2];	/* or NULL, and then without DUNE_TRAP_FAST */
 	void *arg[2];
 } __attribute__((aligned(64)));
 
@@ -47,7 +47,7 @@ struct trap_handler {
 static inline struct trap_handler trap_handler_of(const struct trap_entry *e)
 {
 	struct trap_handler h;
-	uint32_t version;
+	uint64_t version;
 
 	do {
 		version = __atomic_load_n(&e->version, __ATOMIC_ACQUIRE);

@@ -15,7 +15,8 @@
 
 /*
  * One stub per vector, TRAP_STUB_SIZE bytes each: complete the frame with an
- * error code where the CPU gives none, then the vector.
+ * error code where the CPU gives none, then the vector. #PF has its gate lead to
+ * dune_trap_pf.
  */
 	.globl	dune_trap_vectors
 	.hidden	dune_trap_vectors
@@ -31,9 +32,7 @@ dune_trap_vectors:
 	push	$0
 	.endif
 	push	$vector
-	.if	vector == VECTOR_PF
-	jmp	trap_pf
-	.elseif	vector == VECTOR_DB
+	.if	vector == VECTOR_DB
 	jmp	trap_db
 	.elseif	vector == VECTOR_TOLD
 	jmp	trap_told
@@ -53,13 +52,6 @@ dune_trap_vectors:
  * thread.
  */
 	.macro	save_frame
-	/* INT n of a vector that has an error code: INT n does not push one. */
-	test	$8, %spl
-	jnz	.Lcomplete\@
-	push	(%rsp)
-	movl	$TRAP_INT_N, 8(%rsp)
-	movl	$0, 12(%rsp)
-.Lcomplete\@:
 	push	%rax
 	push	%rcx
 	push	%rdx
@@ -100,62 +92,73 @@ dune_trap_vectors:
 	mov	%rsp, %rdi
 	mov	%rsp, %rbx
 	and	$-THREAD_SIZE, %rbx
+	/*
+	 * INT n of a vector that has an error code does not push one. Then this looks
+	 * at RFLAGS, of which bit 1 is always set.
+	 */
 	testb	$3, TRAP_CS(%rsp)
 	jnz	.Lring3
 	.endm
 
 /*
  * The handler of the entry at r12, if there is one, with interrupts on if the
- * flags of the interrupted code have a bit of keep_if. r13: where the CPU looks
+ * flags of the interrupted code have a bit of keep_if. ist: where the CPU looks
  * for the top of the IST stack; rbp: that of the next trap.
  */
-	.macro	run_handler keep_if:vararg
+	.macro	run_handler who, ist, keep_if
 	/* [TRAP-1], see trap_grace_begin(). */
 	lock incl THREAD_TRAP_DEPTH(%rbx)
 .Lread\@:
-	mov	ENTRY_VERSION(%r12), %eax
-	mov	%eax, %ecx
-	and	$VERSION_SLOT, %ecx
+	mov	ENTRY_VERSION(%r12), %rax
+	movzbl	%al, %ecx
 	mov	ENTRY_FN(%r12,%rcx,8), %rdx
 	mov	ENTRY_ARG(%r12,%rcx,8), %rsi
-	cmp	ENTRY_VERSION(%r12), %eax
+	cmp	ENTRY_VERSION(%r12), %rax
 	jne	.Lread\@
-	test	%rdx, %rdx
-	jz	.Lno_handler
+	test	$VERSION_FAST, %eax
+	jz	.Lnot_fast_\who
+.Lcall_\who:
 	mov	%rsp, %rbp
 	and	$-TRAP_LEVEL_SIZE, %rbp
 	test	$THREAD_STACK_SIZE - 1, %ebp
 	jz	.Ltoo_deep
-	mov	%rbp, (%r13)
+	mov	%rbp, \ist
 	testl	\keep_if, TRAP_RFLAGS(%rsp)
 	jz	.Lirqs\@
 	sti
 .Lirqs\@:
-	test	$VERSION_FAST, %al
-	jz	.Lfull
 	call	*%rdx
+	.endm
+
+	.macro	not_fast who
+.Lnot_fast_\who:
+	mov	%rdx, %rcx
+	lea	trap_full(%rip), %rdx
+	test	%rcx, %rcx
+	jnz	.Lcall_\who
+	jmp	.Lno_handler
 	.endm
 
 	/*
 	 * After the handler, to go on with interrupts off; with DUNE_TRAP_RESUME, and
-	 * in plain mode, at .Lresume. Never a fault at the IRET: its frame is where the
-	 * next trap may begin.
+	 * in plain mode, at resume. That is a child of fork() in the handler, or Dune
+	 * could not map something: the fault itself, done again, brings the signal.
+	 * Never a fault at the IRET: its frame is where the next trap may begin.
 	 */
-	.macro	finish	verdict
-	mov	%cs, %ecx
-	test	$3, %cl
-	jnz	.Lplain
-	movq	$SELECTOR_CS, TRAP_CS(%rsp)
-	movq	$SELECTOR_SS, TRAP_SS(%rsp)
+	.macro	finish	verdict, resume
+	mov	%cs, TRAP_CS(%rsp)
+	mov	%ss, TRAP_SS(%rsp)
+	testb	$3, TRAP_CS(%rsp)
+	jnz	\resume
 	cli
 	test	%eax, %eax
 	jnz	\verdict
 	.endm
 
 	/* trap_grace_end() is the second half. */
-	.macro	end_handler
+	.macro	end_handler ist
 	add	$TRAP_LEVEL_SIZE, %rbp
-	mov	%rbp, (%r13)
+	mov	%rbp, \ist
 	decl	THREAD_TRAP_DEPTH(%rbx)
 	jnz	.Lnested\@
 	mov	dune_trap_epoch(%rip), %ecx
@@ -163,32 +166,7 @@ dune_trap_vectors:
 .Lnested\@:
 	.endm
 
-	.type	trap_any, @function
-	.balign	16
-trap_any:
-	.cfi_startproc
-	.cfi_signal_frame
-	.cfi_undefined rip
-	save_frame
-.Lany:
-	mov	TRAP_VECTOR(%rsp), %eax
-	shl	$ENTRY_SHIFT, %eax
-	lea	dune_traps(%rip), %r12
-	add	%rax, %r12
-	movzwl	ENTRY_IST(%r12), %r13d
-	add	%rbx, %r13
-	movzwl	ENTRY_IF(%r12), %r14d
-	run_handler %r14d
-
-.Lhandled:
-	finish .Lverdict
-.Lresume:
-	end_handler
-	andq	$~FLAGS_OURS, TRAP_RFLAGS(%rsp)
-	mov	TRAP_RIP(%rsp), %rcx
-	shr	$USER_BITS, %rcx
-	jnz	.Lhigh_rip
-.Lreturn:
+	.macro	return
 	.cfi_remember_state
 	.cfi_undefined rip
 	add	$TRAP_R15, %rsp
@@ -210,24 +188,41 @@ trap_any:
 	add	$16, %rsp
 	iretq
 	.cfi_restore_state
+	.endm
 
-.Lfull:
-	call	dune_trap_call_full
-	cmpl	$VECTOR_PF, TRAP_VECTOR(%rsp)
-	je	.Lhandled_pf
-	jmp	.Lhandled
-	/*
-	 * A child of fork() in the handler, or Dune could not map something: IRET needs
-	 * these selectors. The fault itself, done again, brings the signal.
-	 */
-.Lplain:
-	mov	%ss, %edx
-	mov	%rcx, TRAP_CS(%rsp)
-	mov	%rdx, TRAP_SS(%rsp)
-	jmp	.Lresume
+	.macro	resume ist
+	end_handler \ist
+	andq	$~FLAGS_OURS, TRAP_RFLAGS(%rsp)
+	mov	TRAP_RIP(%rsp), %rcx
+	shr	$USER_BITS, %rcx
+	jnz	.Lhigh_rip
+	.endm
+
+	.type	trap_any, @function
+	.balign	16
+trap_any:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_undefined rip
+	save_frame
+.Lany:
+	mov	TRAP_VECTOR(%rsp), %eax
+	shl	$ENTRY_SHIFT, %eax
+	lea	dune_traps(%rip), %r12
+	add	%rax, %r12
+	movzwl	ENTRY_IST(%r12), %r13d
+	add	%rbx, %r13
+	movzwl	ENTRY_IF(%r12), %r14d
+	run_handler any, (%r13), %r14d
+	finish	.Lverdict, .Lresume
+.Lresume:
+	resume	(%r13)
+.Lreturn:
+	return
+
 	/* It is not DUNE_TRAP_RESUME, and means DUNE_TRAP_DELIVER. */
 .Lverdict:
-	end_handler
+	end_handler (%r13)
 	jmp	.Lunhandled
 	/* Canonical all the same? */
 .Lhigh_rip:
@@ -238,6 +233,7 @@ trap_any:
 	mov	%rsp, %rdi
 	call	dune_trap_bad_rip
 	ud2
+	not_fast any
 .Lno_handler:
 	decl	THREAD_TRAP_DEPTH(%rbx)
 	/* It never ran: nothing to tell who waits. */
@@ -246,21 +242,46 @@ trap_any:
 	call	dune_trap_unhandled
 	jmp	.Lreturn
 .Lring3:
+	test	$8, %spl
+	jnz	.Lint_n
 	call	dune_trap_ring3
 	jmp	.Lreturn
+	/* What was pushed, up to the vector, leaves room for an error code. */
+.Lint_n:
+	lea	-8(%rsp), %rdi
+	mov	%rsp, %rsi
+	mov	%rdi, %rsp
+	mov	$TRAP_ERROR / 8, %ecx
+	rep movsq
+	movl	$TRAP_INT_N, (%rdi)
+	movl	$0, 4(%rdi)
+	mov	%rsp, %rdi
+	jmp	.Lany
 .Ltoo_deep:
 	call	dune_trap_too_deep
 	ud2
 	.cfi_endproc
 	.size	trap_any, . - trap_any
 
+/* A full handler, at rcx. */
+	.type	trap_full, @function
+trap_full:
+	.cfi_startproc
+	mov	%rcx, %rdx
+	jmp	dune_trap_call_full
+	.cfi_endproc
+	.size	trap_full, . - trap_full
+
 /* #PF: the same, and short. */
-	.type	trap_pf, @function
+	.globl	dune_trap_pf
+	.hidden	dune_trap_pf
+	.type	dune_trap_pf, @function
 	.balign	16
-trap_pf:
+dune_trap_pf:
 	.cfi_startproc
 	.cfi_signal_frame
 	.cfi_undefined rip
+	push	$VECTOR_PF
 	save_frame
 	testl	$PF_NO_FILL, TRAP_ERROR(%rsp)
 	jnz	.Lno_fill
@@ -271,29 +292,29 @@ trap_pf:
 	jne	.Lcow
 .Lnot_cow:
 	lea	dune_traps + (VECTOR_PF << ENTRY_SHIFT)(%rip), %r12
-	lea	THREAD_IST_PF(%rbx), %r13
-	run_handler $FLAG_IF
+	run_handler pf, THREAD_IST_PF(%rbx), $FLAG_IF
 .Lhandled_pf:
-	finish .Lverdict_pf
-	jmp	.Lresume
+	finish	.Lverdict_pf, .Lresume_pf
+.Lresume_pf:
+	resume	THREAD_IST_PF(%rbx)
+	return
+
 .Lverdict_pf:
-	mov	%eax, %edx
-	sub	$TRAP_ALLOW, %edx
+	lea	-TRAP_ALLOW(%rax), %edx
 	cmp	$TRAP_ALLOW, %edx
-	jae	.Lverdict
-	mov	TRAP_FAULT_ADDR(%rsp), %rsi
-	mov	%rbx, %rdi
-	call	dune_vm_allow_quick
-	test	%eax, %eax
-	js	.Lresume
-	/* This may fault and leave Dune mode as the handler may. */
-	mov	%eax, %edx
+	jae	.Ldeliver_pf
 	mov	TRAP_FAULT_ADDR(%rsp), %rsi
 	mov	%rbx, %rdi
 	call	dune_vm_allow
-	xor	$1, %al
-	movzbl	%al, %eax
+	test	%eax, %eax
+	jz	.Lresume_pf
+	/* It may have faulted and left Dune mode, as the handler may. */
+	dec	%eax
 	jmp	.Lhandled_pf
+.Ldeliver_pf:
+	end_handler THREAD_IST_PF(%rbx)
+	jmp	.Lunhandled
+	not_fast pf
 .Lfill:
 	call	dune_trap_fill
 	mov	%rsp, %rdi
@@ -307,7 +328,7 @@ trap_pf:
 	jz	.Lnot_cow
 	jmp	.Lreturn
 	.cfi_endproc
-	.size	trap_pf, . - trap_pf
+	.size	dune_trap_pf, . - dune_trap_pf
 
 /*
  * A CPU may take a single step's #DB behind the SYSCALL that ring 3 made with TF

@@ -36,11 +36,13 @@ static void yield(void)
 
 static void publish(struct trap_entry *e, dune_trap_fn fn, void *arg, uint32_t flags)
 {
-	uint32_t slot = ~e->version & VERSION_SLOT;
-	uint32_t count = (e->version & -VERSION_STEP) + VERSION_STEP;
+	uint64_t slot = !(e->version & VERSION_SLOT);
+	uint64_t count = (e->version & -(uint64_t)VERSION_STEP) + VERSION_STEP;
 
 	__atomic_store_n(&e->fn[slot], fn, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->arg[slot], arg, __ATOMIC_RELAXED);
+	if (!fn)
+		flags = 0;
 	__atomic_store_n(&e->version, count | flags << VERSION_FLAGS | slot,
 			 __ATOMIC_RELEASE);
 }

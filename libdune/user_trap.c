@@ -123,7 +123,8 @@ static enum dune_trap_action allow(struct dune_thread *t, const struct dune_trap
 
 	if (prot > 15 || f->vector != DUNE_VECTOR_PF)
 		return action;
-	return dune_vm_allow(t, f->fault_addr, prot) ? DUNE_TRAP_RESUME : DUNE_TRAP_DELIVER;
+	return dune_vm_allow(t, f->fault_addr, prot) == ALLOW_FAILED ? DUNE_TRAP_DELIVER :
+								       DUNE_TRAP_RESUME;
 }
 
 /* The handler of the frame's vector; false: it has none that wants ring 3's. */

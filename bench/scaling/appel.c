@@ -19,13 +19,13 @@
 #include "team.h"
 
 /* Instructions for a page: what holds, and what is aimed at. */
-#define FAULT_MOST	155
+#define FAULT_MOST	135
 #define FAULT_GOAL	150
-#define FULL_MOST	240
+#define FULL_MOST	220
 #define FULL_GOAL	300
-#define APPEL1_MOST	270
+#define APPEL1_MOST	240
 #define APPEL1_GOAL	240
-#define APPEL2_MOST	175
+#define APPEL2_MOST	155
 #define APPEL2_GOAL	160
 
 #define GROUP		40	/* pages of one appel2 */

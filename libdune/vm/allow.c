@@ -10,12 +10,11 @@
 #include "walk.h"
 
 /* A small page's leaf, in a table that this thread has used. False: nothing is done. */
-static inline bool allow_page(struct vm_local *local, u64 addr, u64 prot)
+static inline __attribute__((always_inline)) bool allow_page(struct vm_local *local, u64 addr, u64 prot)
 {
-	const struct pt_masks *masks = &vm_state.allow[prot].plain;
 	const struct vm_walk *walk = walk_at(local, addr);
 	struct pt_table *table = walk->table;
-	u64 *entry, old;
+	u64 *entry, old, new;
 
 	if (!walk_lock(local, walk, addr))
 		return false;
@@ -27,16 +26,12 @@ static inline bool allow_page(struct vm_local *local, u64 addr, u64 prot)
 		return false;
 	}
 	/* A sum: see pt_rights.h. */
-	plat_add64_release(entry, pt_apply(masks, old) - old);
+	new = (old & vm_state.allow.keep[prot]) | vm_state.allow.set[prot];
+	plat_add64_release(entry, new - old);
 	plat_unlock(&table->lock);
 	/* The fault did that; but the handler may have looked at the page. */
 	hw_invlpg(addr);
 	return true;
-}
-
-int dune_vm_allow_quick(struct dune_thread *t, uint64_t addr, uint64_t prot)
-{
-	return allow_page(&t->vm, addr, prot) ? -1 : (int)prot;
 }
 
 /* The page, of whatever size it is now: others may split, merge, protect it. */
@@ -65,20 +60,25 @@ static int allow_any(struct vm_op *op, u64 addr, unsigned int prot)
 	}
 }
 
-bool dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot)
+static plat_noinline enum dune_allowed allow_slowly(struct dune_thread *t, u64 addr, u64 prot)
 {
 	struct vm_op op;
 	int err;
 
 	if (addr >= USER_END)
-		return false;
+		return ALLOW_FAILED;
 	/* A page of another size is not among what it remembers. */
 	if (walk_fill(&t->vm, addr) && allow_page(&t->vm, addr, prot))
-		return true;
+		return ALLOW_SLOWLY;
 	if (vm_op_begin(&op, t->vm.view->root))
-		return false;
+		return ALLOW_FAILED;
 	err = allow_any(&op, addr, prot ? prot | PT_R : 0);
 	hw_invlpg(addr);
 	vm_op_end(&op);
-	return !err;
+	return err ? ALLOW_FAILED : ALLOW_SLOWLY;
+}
+
+enum dune_allowed dune_vm_allow(struct dune_thread *t, uint64_t addr, uint64_t prot)
+{
+	return allow_page(&t->vm, addr, prot) ? ALLOW_QUICKLY : allow_slowly(t, addr, prot);
 }

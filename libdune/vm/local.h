@@ -56,7 +56,8 @@ struct vm_cells {
 
 /* walk.h: a level-1 table, by what it maps */
 #define VM_WALKS	64u
-#define WALK_NOWHERE	(~0ull << 32)
+#define WALK_SPAN	(1ull << 21)
+#define WALK_NOWHERE	(1ull << 63)
 
 struct vm_walk {
 	u64 place;

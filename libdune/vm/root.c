@@ -7,6 +7,7 @@
 #include "region.h"
 #include "root.h"
 #include "space.h"
+#include "walk.h"
 
 #define REGIONS_SIZE	(NR_REGIONS * sizeof(struct dune_region))
 #define ROOT_BLOCKS	((REGIONS_SIZE + sizeof(struct dune_root) + BLOCK_SIZE - 1) / BLOCK_SIZE)
@@ -19,7 +20,7 @@ static u64 next_walk_base(void)
 	static u64 nr;
 	u64 mine = __atomic_add_fetch(&nr, 1, __ATOMIC_RELAXED);
 
-	return mine >> 32 ? WALK_NOWHERE : mine << 32;
+	return mine < WALK_NUMBERS ? walk_base(mine) : WALK_NOWHERE;
 }
 
 struct dune_root *root_alloc(struct vm_local *local, u32 pcid)

@@ -131,12 +131,20 @@ static int kernel_half_init(u64 entry, u64 target)
 	return err;
 }
 
+static void allow_init(unsigned int rights)
+{
+	struct pt_change change;
+
+	pt_change_init(&change, &pt_x86, PT_RIGHTS, rights ? rights | PT_R : 0);
+	vm_state.allow.keep[rights] = change.plain.keep;
+	vm_state.allow.set[rights] = change.plain.set;
+}
+
 static void changes_init(void)
 {
 	for (unsigned int rights = 0; rights < 16; rights++) {
 		pt_change_init(&vm_state.change[rights], &pt_x86, PT_COW, rights);
-		pt_change_init(&vm_state.allow[rights], &pt_x86, PT_RIGHTS,
-			       rights ? rights | PT_R : 0);
+		allow_init(rights);
 	}
 	pt_change_init(&vm_state.to_cow, &pt_x86, PT_RIGHTS, PT_COW);
 }

@@ -111,7 +111,9 @@ struct vm_state {
 	u64 pcids[64];			/* taken, bit by bit */
 	u64 kernel_half[PT_ENTRIES / 2];	/* of every PML4; constant */
 	struct pt_change change[16];	/* to these rights; constant */
-	struct pt_change allow[16];	/* these in addition */
+	struct {			/* what becomes of a leaf's bits; constant */
+		u64 keep[16], set[16];
+	} allow;			/* these rights in addition */
 	struct pt_change to_cow;	/* what a clone does; constant */
 };
 

@@ -23,18 +23,29 @@ bool walk_fill(struct vm_local *local, u64 addr);
 #pragma GCC visibility pop
 
 /*
- * In the active root. A canonical address of the upper half has bits in it that no
- * place has (one that is not stands for some other of this root); so has the
- * base, when there are no short ways.
+ * In the active root: the base is in the bits that addresses of tables leave. Those
+ * of the upper half have the last bit, which no place has but the base when there
+ * are no short ways.
  */
 static inline u64 walk_place(const struct vm_local *local, u64 addr)
 {
-	return (u32)(addr >> 21) | local->walk_base;
+	return (addr & -WALK_SPAN) | local->walk_base;
+}
+
+/* The bases of two numbers differ, and are not 0; numbers are less than this. */
+#define WALK_NUMBERS	(1ull << 32)
+
+static inline u64 walk_base(u64 number)
+{
+	return (number & (WALK_SPAN - 1)) | number / WALK_SPAN * USER_END;
 }
 
 static inline struct vm_walk *walk_at(struct vm_local *local, u64 addr)
 {
-	return &local->walk[(addr >> 21) % VM_WALKS];
+	const u64 size = sizeof(struct vm_walk);
+
+	/* &local->walk[addr / WALK_SPAN % VM_WALKS], without a multiplication. */
+	return (void *)local->walk + (addr / (WALK_SPAN / size) & (VM_WALKS - 1) * size);
 }
 
 /* walk: of addr. False: its table is another one, or somebody has the lock. */

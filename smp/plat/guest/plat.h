@@ -66,7 +66,8 @@ static inline void plat_lock_init(plat_lock_t *lock)
 static inline bool plat_trylock(plat_lock_t *lock, unsigned int rank)
 {
 	(void)rank;
-	return !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
+	/* As one bit it is LOCK BTS and a jump. */
+	return !(__atomic_fetch_or(&lock->held, 1, __ATOMIC_ACQUIRE) & 1);
 }
 
 /* Returns 1 when somebody else held it. Its holder may have been preempted. */
