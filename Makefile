@@ -72,8 +72,10 @@ unit-tests: lib ## the unit tests of smp/ and libdune
 	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
 
 .PHONY: tools
-tools: $(SETUP) ## dune-stat
+tools: lib ## dune-stat, dune-run
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD)
+	$(MAKE) -C libdune BUILD=$(BUILD) inside
+	$(MAKE) -C tools/dune-run BUILD=$(BUILD)
 
 .PHONY: bench-programs
 bench-programs: lib

@@ -7,6 +7,12 @@
  */
 #include "asm.h"
 
+	.macro	label name
+	.globl	\name
+	.hidden	\name
+\name:
+	.endm
+
 	.text
 
 /*
@@ -37,9 +43,12 @@ dune_syscall_entry:
 	/* As Linux, look at the number's lower half only. */
 	mov	%eax, %eax
 	shl	$32, %r11
+	label	dune_syscall_shifted
 	or	%r11, %rax
+	label	dune_syscall_packed
 	mov	%rsp, %r11
 	INSN_VMCALL
+	label	dune_syscall_unpacked
 
 	/*
 	 * A child of clone or fork goes on behind the VMCALL in plain Linux
@@ -54,15 +63,20 @@ dune_syscall_entry:
 	sti
 2:	mov	%eax, %eax
 	INSN_VMCALL
+	label	dune_syscall_made
 	/* As SYSRET would: give back all flags. Below the red zone. */
 	lea	-REDZONE(%rsp), %rsp
 	.cfi_def_cfa_offset REDZONE
+	label	dune_syscall_lowered
 	push	%r11
 	.cfi_def_cfa_offset REDZONE + 8
+	label	dune_syscall_pushed
 	popfq
 	.cfi_def_cfa_offset REDZONE
+	label	dune_syscall_popped
 	lea	REDZONE(%rsp), %rsp
 	.cfi_def_cfa_offset 0
+	label	dune_syscall_raised
 	jmp	*%rcx
 	/*
 	 * IOPL: ring 3's, so far as one can tell. Then the stack and every base

@@ -58,6 +58,15 @@ static bool is_guests_own(const struct dune_crash *c)
 	       c->error_code != DUNE_TRAP_INT_N && c->fault_addr < USER_END;
 }
 
+void (*dune_replay_hook)(struct dune_thread *t);
+
+static _Noreturn void replay(struct dune_thread *t)
+{
+	if (dune_replay_hook)
+		dune_replay_hook(t);
+	dune_replay(t, &t->crash.regs);
+}
+
 /*
  * t->crash is complete: tell the program, then let the thread run into the
  * same fault natively, with the same registers.
@@ -68,7 +77,7 @@ static _Noreturn void leave(struct dune_thread *t)
 		call_saved(t, dune_crash_call, t->crash.regs.rsp - REDZONE);
 	if (is_guests_own(&t->crash))
 		dune_signal_fault(t);
-	dune_replay(t, &t->crash.regs);
+	replay(t);
 }
 
 static void crash_from_page(struct dune_thread *t)
@@ -167,7 +176,7 @@ static int refused(struct dune_thread *t)
 		t->refused_times = 0;
 		call_saved(t, dune_refused_report, 0);
 		crash_from_page(t);
-		dune_replay(t, &t->crash.regs);
+		replay(t);
 	}
 	if (handled && !exec)
 		return exit->access & DUNE_ACCESS_WRITE ? HOST_TOUCH_WRITE : HOST_TOUCH_READ;
@@ -244,7 +253,7 @@ void dune_host_trap(struct dune_thread *t)
 		/* The access is fine, Dune has no slot for it: go on natively. */
 		call_saved(t, dune_slot_report, 0);
 		t->slot_error = 0;
-		dune_replay(t, &t->crash.regs);
+		replay(t);
 	}
 	__builtin_memset(&t->crash.exit, 0, sizeof(t->crash.exit));
 	/* Replayed half in ring 3, it would end in Linux' own user mode. */

@@ -218,12 +218,24 @@ extern const char dune_stub_syscall_end[];	/* behind its second SYSCALL */
 void dune_call_on_stack(void (*fn)(void *), void *arg, uint64_t sp);
 _Noreturn void dune_replay(struct dune_thread *t, const struct dune_regs *regs);
 
-/* host_exit.c, for the stub */
+/* entry.S: labels, for who finds the guest between them */
+extern const char dune_syscall_shifted[], dune_syscall_packed[], dune_syscall_unpacked[],
+	dune_syscall_made[], dune_syscall_lowered[], dune_syscall_pushed[],
+	dune_syscall_popped[], dune_syscall_raised[];
+
+/* host_exit.c, for the stub; the hook: before a thread goes on natively */
+extern void (*dune_replay_hook)(struct dune_thread *t);
 int dune_host_exit(struct dune_thread *t, long ret);
 _Noreturn void dune_host_trap(struct dune_thread *t);
 
 /* signal.c: returns when Linux does not let it */
 void dune_signal_fault(struct dune_thread *t);
+/*
+ * All signals are blocked; the thread goes on in plain mode with these registers, this
+ * mask and the vector registers that it has.
+ */
+_Noreturn void dune_sigreturn(struct dune_thread *t, const struct dune_regs *regs,
+			      uint64_t mask);
 
 /* entry.S, trap_entry.S */
 void dune_syscall_entry(void);
@@ -248,8 +260,20 @@ extern __thread struct dune_thread *dune_self __attribute__((tls_model("initial-
 struct dune_thread *dune_thread_current(void);
 void dune_thread_ends(void *local);	/* has vm_plain_end() called at the end */
 void dune_thread_exit(struct dune_thread *t);	/* for the stub */
+/* The calling thread's vCPU, ready to run but for its registers: dune_enter()'s errors */
+int dune_thread_prepare(struct dune_thread **thread);
+/*
+ * The child of a vfork() uses the thread pointer of its parent, which waits. The
+ * child, first: as if it had no vCPU. The parent, afterwards: t is its own; child is
+ * the child's, or NULL. Their descriptors are not in one table.
+ */
+void dune_thread_lend(void);
+void dune_thread_return(struct dune_thread *t, struct dune_thread *child);
 bool dune_threads_passed(uint32_t epoch);
 bool dune_in_handler(const struct dune_thread *t);	/* t is the caller's */
+
+/* trap.c: vector registers as Linux starts a program, protection keys apart */
+void dune_fpu_init(void);
 
 /* desc.c */
 void dune_gdt_build(struct dune_thread *t);

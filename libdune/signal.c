@@ -111,13 +111,12 @@ static bool queue_segv(const struct dune_crash *c)
 			     raw_syscall3(SYS_gettid, 0, 0, 0), SIGSEGV, (long)&info);
 }
 
-void dune_signal_fault(struct dune_thread *t)
+void dune_sigreturn(struct dune_thread *t, const struct dune_regs *regs, uint64_t mask)
 {
 	struct {
 		uint64_t restorer;
 		ucontext_t uc;
 	} frame;
-	uint64_t all = ~0ul, mask;
 	void *area = fpu_alloca(sizeof(uint32_t));	/* the second magic */
 
 	__builtin_memset(&frame, 0, sizeof(frame));
@@ -125,9 +124,21 @@ void dune_signal_fault(struct dune_thread *t)
 	frame.uc.uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS |
 			    (dune_vm.xsave_size ? UC_FP_XSTATE : 0);
 	frame.uc.uc_mcontext.fpregs = area;
-	set_registers(&frame.uc, &t->crash.regs);
-	if (raw_syscall3(SYS_sigaltstack, 0, (long)&frame.uc.uc_stack, 0) ||
-	    raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask,
+	set_registers(&frame.uc, regs);
+	/* It stays what it is: that cannot fail. */
+	raw_syscall3(SYS_sigaltstack, 0, (long)&frame.uc.uc_stack, 0);
+	__builtin_memcpy(&frame.uc.uc_sigmask, &mask, sizeof(mask));
+	__atomic_store_n(&t->entered, 0, __ATOMIC_RELAXED);
+	asm volatile("mov %0, %%rsp; syscall; ud2"
+		     : : "r" (&frame.uc), "a" (SYS_rt_sigreturn) : "memory");
+	__builtin_unreachable();
+}
+
+void dune_signal_fault(struct dune_thread *t)
+{
+	uint64_t all = ~0ul, mask;
+
+	if (raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask,
 			 sizeof(mask)))
 		return;
 	if (!queue_segv(&t->crash)) {
@@ -135,9 +146,5 @@ void dune_signal_fault(struct dune_thread *t)
 		return;
 	}
 	force(&mask);
-	__builtin_memcpy(&frame.uc.uc_sigmask, &mask, sizeof(mask));
-	__atomic_store_n(&t->entered, 0, __ATOMIC_RELAXED);
-	asm volatile("mov %0, %%rsp; syscall; ud2"
-		     : : "r" (&frame.uc), "a" (SYS_rt_sigreturn) : "memory");
-	__builtin_unreachable();
+	dune_sigreturn(t, &t->crash.regs, mask);
 }

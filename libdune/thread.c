@@ -275,6 +275,23 @@ void dune_thread_exit(struct dune_thread *t)
 	thread_free(t);
 }
 
+void dune_thread_lend(void)
+{
+	self_set(NULL);
+}
+
+void dune_thread_return(struct dune_thread *t, struct dune_thread *child)
+{
+	if (child) {
+		dune_ipi_thread_ends(child);
+		vcpu_end(&child->vm);
+		list_del(child);
+		area_put(child);
+	}
+	self_set(t);
+	pthread_setspecific(exit_key, t);
+}
+
 /* Thread-specific data destructor. */
 static void thread_exits(void *area)
 {
@@ -404,7 +421,7 @@ static int enter_fill(struct dune_thread *t)
 	return 0;
 }
 
-int dune_enter(void)
+int dune_thread_prepare(struct dune_thread **thread)
 {
 	struct dune_thread *t;
 	int err;
@@ -442,6 +459,17 @@ int dune_enter(void)
 	t->page->run_flags = dune_vm.run_flags & ~(t->runs_ring3 ? DUNE_RUN_CPL0 : 0);
 	t->page->syscall_ip = (uintptr_t)dune_stub_syscall_end;
 	__atomic_store_n(&t->entered, 1, __ATOMIC_RELAXED);
+	*thread = t;
+	return 0;
+}
+
+int dune_enter(void)
+{
+	struct dune_thread *t;
+	int err = dune_thread_prepare(&t);
+
+	if (err)
+		return err;
 	err = dune_enter_asm(t);
 	if (!err)
 		return 0;

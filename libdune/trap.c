@@ -108,8 +108,7 @@ void dune_trap_too_deep(struct dune_trap *f)
 	leave(t);
 }
 
-/* As Linux starts a program, protection keys apart. */
-static void fpu_init(void)
+void dune_fpu_init(void)
 {
 	static const struct {
 		uint16_t fcw;
@@ -131,7 +130,7 @@ enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_t
 	void *area = fpu_alloca(0);
 
 	fpu_save(area);
-	fpu_init();
+	dune_fpu_init();
 	f->xsave = area;
 	action = fn(f, arg);
 	fpu_restore(area);

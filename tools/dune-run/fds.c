@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Descriptors of ours: the vm's and the vCPUs'. They are above the program's limit
+ * (RLIMIT_NOFILE), where it gets none of its own, and it cannot close them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "run.h"
+
+#define NR_FDS	(2 * DUNE_MAX_VCPUS)
+
+/* Bits of ours, from base on; base is set once. */
+static unsigned int base;
+static uint64_t used[NR_FDS / 64];
+
+bool run_fd_is_ours(const struct dune_thread *t, unsigned int fd)
+{
+	unsigned int i = fd - __atomic_load_n(&base, __ATOMIC_RELAXED);
+
+	if (fd == (unsigned int)t->fd)
+		return true;
+	return base && i < NR_FDS &&
+	       __atomic_load_n(&used[i / 64], __ATOMIC_RELAXED) & 1ull << i % 64;
+}
+
+static void mark(unsigned int fd)
+{
+	unsigned int i = fd - base;
+
+	if (i < NR_FDS)
+		__atomic_fetch_or(&used[i / 64], 1ull << i % 64, __ATOMIC_RELAXED);
+}
+
+void run_fd_gone(int fd)
+{
+	unsigned int i = fd - base;
+
+	if (i < NR_FDS)
+		__atomic_fetch_and(&used[i / 64], ~(1ull << i % 64), __ATOMIC_RELAXED);
+}
+
+void run_fds_forget(void)
+{
+	for (unsigned int i = 0; i < NR_FDS / 64; i++)
+		used[i] = 0;
+}
+
+/* One thread at a time: run_lock. The limit is the program's again at once. */
+int run_fd_hide(int fd)
+{
+	struct rlimit limit, more;
+	int high;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	if (!base)
+		base = limit.rlim_cur < 1u << 20 ? limit.rlim_cur : 1u << 20;
+	more = limit;
+	if (more.rlim_cur < base + NR_FDS)
+		more.rlim_cur = base + NR_FDS < limit.rlim_max ? base + NR_FDS : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &more);
+	high = fcntl(fd, F_DUPFD_CLOEXEC, base);
+	/* The hard limit leaves no room above: below it, then. */
+	if (high < 0)
+		high = fcntl(fd, F_DUPFD_CLOEXEC, base > 64 ? base - 64 : 3);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (high < 0)
+		return -errno;
+	close(fd);
+	mark(high);
+	return high;
+}
+
+/* All but ours; these close at execve() as it is. */
+long run_close_range(const struct dune_thread *t, unsigned int first, unsigned int last,
+		     unsigned int flags)
+{
+	unsigned int end = base + NR_FDS - 1, fd;
+	long err;
+
+	if (!base || first > last || first > end || last < base)
+		return raw_syscall3(SYS_close_range, first, last, flags);
+	if (first < base) {
+		err = raw_syscall3(SYS_close_range, first, base - 1, flags);
+		if (err)
+			return err;
+		first = base;
+	}
+	for (fd = first; fd <= last && fd <= end; fd++)
+		if (!run_fd_is_ours(t, fd))
+			raw_syscall3(SYS_close_range, fd, fd, flags);
+	return last > end ? raw_syscall3(SYS_close_range, end + 1, last, flags) : 0;
+}

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * The program's signals: handlers run in Dune mode, on the frame that Linux made,
+ * and see the guest's registers there.
+ *
+ * Linux knows run_signal for each signal that the program handles. It comes in
+ * plain mode, with all signals blocked, while the thread's context stands
+ *   - in the stub: the guest's registers are known. They go into the frame, and the
+ *     guest goes on in the handler, with the signal mask that Linux would have set;
+ *   - in our C code, or the guest is in libdune's code: the signal is queued again
+ *     and all are blocked until that is over (pending), see run_defer();
+ *   - in the program's code, natively: an exception that is to become a signal, or
+ *     a thread that Dune could not follow.
+ *
+ * rt_sigreturn takes the registers out of the frame, lets the frame lead to the
+ * stub, and is Linux' own for the rest: mask, alternate stack, vector registers.
+ *
+ * Bare code, see run.h.
+ */
+#include <errno.h>
+
+#include "rawsys.h"
+#include "run.h"
+
+/* What sigreturn lets a process set. */
+#define USER_FLAGS	0x50dd5ull
+#define FLAG_DF		0x400ull
+#define FLAG_RF		0x10000ull
+
+#define KERNEL_SA_RESTORER	0x04000000ul
+#define BIT_OF(sig)	(1ull << ((sig) - 1))
+
+struct run_sigs run_sigs;
+
+/* By default they make a core file, which is to show the program's registers. */
+#define CORES	(BIT_OF(SIGQUIT) | BIT_OF(SIGILL) | BIT_OF(SIGABRT) | BIT_OF(SIGFPE) | \
+		 BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGSYS) | BIT_OF(SIGTRAP) | \
+		 BIT_OF(SIGXCPU) | BIT_OF(SIGXFSZ))
+/* run_copy() needs them, whatever the program says. */
+#define OURS	(BIT_OF(SIGSEGV) | BIT_OF(SIGBUS))
+
+static void lock(struct run_sigs *s)
+{
+	while (__atomic_exchange_n(&s->lock, 1, __ATOMIC_ACQUIRE))
+		raw_syscall3(SYS_sched_yield, 0, 0, 0);
+}
+
+static void unlock(struct run_sigs *s)
+{
+	__atomic_store_n(&s->lock, 0, __ATOMIC_RELEASE);
+}
+
+static long kernel_action(int sig, const struct run_action *new, struct run_action *old)
+{
+	return raw_syscall4(SYS_rt_sigaction, sig, (long)new, (long)old, sizeof(new->mask));
+}
+
+static bool is_handler(const struct run_action *a)
+{
+	return a->handler != (uint64_t)SIG_DFL && a->handler != (uint64_t)SIG_IGN;
+}
+
+/* Must Linux call us for it? */
+static bool wanted(int sig, const struct run_action *a)
+{
+	if (is_handler(a) || BIT_OF(sig) & OURS)
+		return true;
+	return a->handler == (uint64_t)SIG_DFL && BIT_OF(sig) & CORES;
+}
+
+static long ask_linux(int sig, const struct run_action *a, struct run_action *old)
+{
+	struct run_action ours = {
+		.handler = (uint64_t)run_signal,
+		.flags = a->flags | SA_SIGINFO,
+		.restorer = a->restorer,
+		.mask = RUN_ALL,
+	};
+
+	if (!wanted(sig, a))
+		return kernel_action(sig, a, old);
+	if (!is_handler(a)) {
+		ours.flags = SA_SIGINFO | SA_RESTART | KERNEL_SA_RESTORER;
+		ours.restorer = (uint64_t)run_restorer;
+	}
+	return kernel_action(sig, &ours, old);
+}
+
+/* As Linux has it after execve(): ignored, or default. */
+void run_sigs_init(void)
+{
+	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++) {
+		struct run_action *a = &run_sigs.action[sig];
+
+		if (!kernel_action(sig, NULL, a) && wanted(sig, a))
+			ask_linux(sig, a, NULL);
+	}
+}
+
+void run_sigs_before_exec(struct run_sigs *s)
+{
+	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
+		if (BIT_OF(sig) & OURS && s->action[sig].handler == (uint64_t)SIG_IGN)
+			kernel_action(sig, &s->action[sig], NULL);
+}
+
+void run_sigs_after_exec(struct run_sigs *s)
+{
+	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
+		if (BIT_OF(sig) & OURS)
+			ask_linux(sig, &s->action[sig], NULL);
+}
+
+/* What the program is told: its own, unless Linux has reset it (SA_RESETHAND). */
+static void tell_old(int sig, const struct run_sigs *s, struct run_action *old)
+{
+	if (old->handler == (uint64_t)run_signal)
+		*old = s->action[sig];
+}
+
+static long change(int sig, struct run_sigs *s, const struct run_action *new,
+		   struct run_action *old)
+{
+	long err;
+
+	lock(s);
+	err = new ? ask_linux(sig, new, old) : kernel_action(sig, NULL, old);
+	if (!err) {
+		tell_old(sig, s, old);
+		if (new)
+			s->action[sig] = *new;
+	}
+	unlock(s);
+	return err;
+}
+
+long run_sigaction(struct dune_thread *t, const struct dune_regs *r)
+{
+	struct run_action new, old;
+	uint64_t sig = r->rdi;
+	long err;
+
+	if (r->r10 != sizeof(new.mask) || sig < 1 || sig > RUN_NSIG)
+		return -EINVAL;
+	if (r->rsi && run_copy(&new, (void *)r->rsi, sizeof(new)))
+		return -EFAULT;
+	if (r->rsi && (sig == SIGKILL || sig == SIGSTOP))
+		return -EINVAL;
+	err = change(sig, run_of(t)->sigs, r->rsi ? &new : NULL, &old);
+	if (!err && r->rdx && run_copy((void *)r->rdx, &old, sizeof(old)))
+		return -EFAULT;
+	return err;
+}
+
+/* --- frames --- */
+
+static const uint8_t gregs[][2] = {
+	{ REG_R8, 8 }, { REG_R9, 9 }, { REG_R10, 10 }, { REG_R11, 11 }, { REG_R12, 12 },
+	{ REG_R13, 13 }, { REG_R14, 14 }, { REG_R15, 15 }, { REG_RDI, 7 }, { REG_RSI, 6 },
+	{ REG_RBP, 5 }, { REG_RBX, 3 }, { REG_RDX, 2 }, { REG_RAX, 0 }, { REG_RCX, 1 },
+	{ REG_RSP, 4 }, { REG_RIP, 16 },
+};
+
+#define NR_GREGS	(sizeof(gregs) / sizeof(*gregs))
+
+static void to_frame(greg_t *g, const struct dune_regs *r)
+{
+	for (unsigned int i = 0; i < NR_GREGS; i++)
+		g[gregs[i][0]] = ((const uint64_t *)r)[gregs[i][1]];
+	g[REG_EFL] = r->rflags;
+}
+
+static void from_frame(struct dune_regs *r, const greg_t *g)
+{
+	for (unsigned int i = 0; i < NR_GREGS; i++)
+		((uint64_t *)r)[gregs[i][1]] = g[gregs[i][0]];
+	r->rflags = (g[REG_EFL] & USER_FLAGS) | FLAG_IF | FLAGS_FIXED;
+}
+
+static bool within(uint64_t ip, const void *from, const void *to)
+{
+	return ip >= (uint64_t)from && ip < (uint64_t)to;
+}
+
+/* libdune's code in the guest, and the page where SYSCALL lands. */
+static bool guest_is_ours(uint64_t rip)
+{
+	return rip >= USER_END || within(rip, __ehdr_start, _end);
+}
+
+#define SYSCALL_SIZE	2
+
+static void behind_call(struct dune_regs *r)
+{
+	r->rip = r->rcx;
+	r->rflags = r->r11;
+}
+
+static void at_call(struct dune_regs *r, uint64_t nr)
+{
+	r->rip = r->rcx - SYSCALL_SIZE;
+	r->rflags = r->r11;
+	r->rax = nr;
+}
+
+/*
+ * The program's registers, while the thread stands in the stub with *g. False: the
+ * guest is in code of ours.
+ */
+static bool program_regs(const struct dune_thread *t, const greg_t *g, struct dune_regs *r)
+{
+	uint64_t ip = g[REG_RIP];
+
+	*r = t->page->regs;
+	if (within(ip, run_called, run_not_call)) {
+		r->rax = g[REG_RAX];
+		behind_call(r);
+	} else if (ip == (uint64_t)run_call) {
+		at_call(r, g[REG_RAX]);
+	} else if (within(ip, run_ioctl_end, run_call)) {
+		if (!g[REG_RAX])
+			at_call(r, (uint32_t)r->rax);
+	} else if (within(ip, run_stub, run_ioctl_end)) {
+		r->rax = g[REG_R14];
+		if (!g[REG_R13])
+			behind_call(r);
+	}
+	return !guest_is_ours(r->rip);
+}
+
+/* --- delivery --- */
+
+static long queue_again(int sig, const siginfo_t *info)
+{
+	return raw_syscall4(SYS_rt_tgsigqueueinfo, raw_syscall3(SYS_getpid, 0, 0, 0),
+			    raw_syscall3(SYS_gettid, 0, 0, 0), sig, (long)info);
+}
+
+static void mask_set(ucontext_t *uc, uint64_t mask)
+{
+	__builtin_memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+}
+
+static uint64_t mask_get(const ucontext_t *uc)
+{
+	uint64_t mask;
+
+	__builtin_memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	return mask;
+}
+
+/*
+ * On the interrupted code's stack. Or that was run_copy(), with an address of the
+ * program's that is none.
+ */
+void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+{
+	struct run_thread *run = run_of(t);
+
+	if (uc->uc_mcontext.gregs[REG_RIP] == (greg_t)(uint64_t)run_copy_insn &&
+	    BIT_OF(sig) & OURS && info->si_code > 0) {
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uint64_t)run_copy_fault;
+		return;
+	}
+	if (!run->pending)
+		run->mask = mask_get(uc);
+	run->pending = 1;
+	queue_again(sig, info);
+	mask_set(uc, RUN_ALL);
+}
+
+/* The guest leaves libdune's code when its interrupts come on: run_guest_deferred(). */
+static void defer_to_guest(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
+{
+	run_defer(t, sig, info, uc);
+	__atomic_fetch_or(&t->page->requests, DUNE_REQ_IRQ, __ATOMIC_SEQ_CST);
+}
+
+/* Where SYSCALL lands interrupts come on before the call is made. */
+static void undo_call(struct dune_regs *r)
+{
+	uint64_t rip = r->rip;
+
+	if (!within(rip, dune_syscall_entry, dune_syscall_raised + 1))
+		return;
+	if (within(rip, dune_syscall_made, dune_syscall_raised + 1)) {
+		if (rip != (uint64_t)dune_syscall_made && rip != (uint64_t)dune_syscall_raised)
+			r->rsp += rip == (uint64_t)dune_syscall_pushed ? REDZONE + 8 : REDZONE;
+		behind_call(r);
+		return;
+	}
+	if (rip == (uint64_t)dune_syscall_shifted)
+		r->r11 >>= 32;
+	else if (within(rip, dune_syscall_packed, dune_syscall_unpacked))
+		r->r11 = r->rax >> 32;
+	at_call(r, (uint32_t)r->rax);
+}
+
+/* The handler of our vector, in the guest. */
+enum dune_trap_action run_guest_deferred(struct dune_trap *f, void *arg)
+{
+	struct dune_thread *t = (struct dune_thread *)((uint64_t)f & -(uint64_t)THREAD_SIZE);
+	struct run_thread *run = run_of(t);
+	struct dune_regs *r = &run->regs;
+
+	(void)arg;
+	if (!run->pending)
+		return DUNE_TRAP_RESUME;
+	*r = (struct dune_regs){
+		.rax = f->rax, .rcx = f->rcx, .rdx = f->rdx, .rbx = f->rbx, .rsp = f->rsp,
+		.rbp = f->rbp, .rsi = f->rsi, .rdi = f->rdi, .r8 = f->r8, .r9 = f->r9,
+		.r10 = f->r10, .r11 = f->r11, .r12 = f->r12, .r13 = f->r13, .r14 = f->r14,
+		.r15 = f->r15, .rip = f->rip, .rflags = f->rflags,
+	};
+	undo_call(r);
+	/* This handler does not go on: its level of the stack is free. */
+	dune_tss_build(t);
+	trap_grace_reset(&t->grace);
+	run->left = 1;
+	dune_vmcall(DUNE_HC_EXIT, 0);
+	__builtin_trap();
+}
+
+/* It happens, once more, to the program's registers, and Linux does what it does. */
+static void by_default(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	const struct run_action dfl = { .handler = (uint64_t)SIG_DFL };
+
+	kernel_action(sig, &dfl, NULL);
+	queue_again(sig, info);
+	mask_set(uc, mask_get(uc) & ~BIT_OF(sig));
+}
+
+static uint64_t mask_of_handler(int sig, const struct run_action *a, uint64_t mask)
+{
+	return mask | a->mask | (a->flags & SA_NODEFER ? 0 : BIT_OF(sig));
+}
+
+/* Where a call's argument says what signal mask it waits with; 0: it is no such call. */
+static uint64_t waits_with(const struct dune_regs *r)
+{
+	uint64_t set[2];
+
+	switch ((uint32_t)r->rax) {
+	case SYS_rt_sigsuspend:
+		return r->rdi;
+	case SYS_ppoll:
+		return r->r10;
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+		return r->r8;
+	case SYS_io_pgetevents:
+	case SYS_pselect6:
+		return r->r9 && !run_copy(set, (void *)r->r9, sizeof(set)) ? set[0] : 0;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * The mask that the signal came through. A call that waits with another one is
+ * still about to give back the thread's: that is what the frame has.
+ */
+static uint64_t mask_now(const struct dune_thread *t, const ucontext_t *uc)
+{
+	const greg_t *g = uc->uc_mcontext.gregs;
+	uint64_t mask = mask_get(uc), there = 0;
+
+	if (within(g[REG_RIP], run_called, run_not_call) && g[REG_RAX] == -EINTR)
+		there = waits_with(&t->page->regs);
+	if (there)
+		run_copy(&mask, (void *)there, sizeof(mask));
+	return mask;
+}
+
+static void into_handler(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
+			 uint64_t frame)
+{
+	struct run_thread *run = run_of(t);
+	struct dune_regs *r = &t->page->regs;
+
+	r->rdi = sig;
+	r->rsi = (uint64_t)info;
+	r->rdx = (uint64_t)uc;
+	r->rax = 0;
+	r->rsp = frame;
+	r->rflags = (r->rflags & USER_FLAGS & ~(FLAG_DF | FLAG_RF | FLAG_TF)) |
+		    FLAG_IF | FLAGS_FIXED;
+	t->page->sync |= DUNE_SYNC_REGS;
+	run->pending = 1;
+}
+
+static struct run_action action_get(struct run_sigs *s, int sig)
+{
+	struct run_action a;
+
+	lock(s);
+	a = s->action[sig];
+	unlock(s);
+	return a;
+}
+
+/* On the host stack. 0: the guest goes on in the handler; else natively, by *uc. */
+int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc, uint64_t frame)
+{
+	struct run_thread *run = run_of(t);
+	struct run_action a = action_get(run->sigs, sig);
+	greg_t *g = uc->uc_mcontext.gregs;
+	struct dune_regs r;
+
+	if (guest_is_ours(g[REG_RIP])) {
+		if (!program_regs(t, g, &r)) {
+			defer_to_guest(t, sig, info, uc);
+			return 1;
+		}
+		if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
+			return 1;
+	} else {
+		from_frame(&r, g);
+	}
+	/* It has a handler no more: Linux knows. */
+	if (!is_handler(&a) && !(BIT_OF(sig) & CORES)) {
+		queue_again(sig, info);
+		return 1;
+	}
+	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
+	to_frame(g, &r);
+	if (!is_handler(&a)) {
+		by_default(sig, info, uc);
+		return 1;
+	}
+	t->page->regs = r;
+	into_handler(t, sig, info, uc, frame);
+	t->page->regs.rip = a.handler;
+	return 0;
+}
+
+/* A thread that is in plain mode for good: the handler, or 0. */
+uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	struct run_action a = action_get(&run_sigs, sig);
+	uint64_t mask;
+
+	if (!is_handler(&a)) {
+		by_default(sig, info, uc);
+		return 0;
+	}
+	mask = mask_of_handler(sig, &a, mask_get(uc));
+	raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask));
+	return a.handler;
+}
+
+struct dune_thread *run_find(void)
+{
+	return run_thread_by_tid(raw_syscall3(SYS_gettid, 0, 0, 0));
+}
+
+/*
+ * The program goes on natively: its fault is to become a signal. A signal that
+ * came meanwhile waits up to there, as does one that comes now.
+ */
+void run_before_replay(struct dune_thread *t)
+{
+	struct run_thread *run = run_of(t);
+	uint64_t mask = run_block_all();
+
+	if (run->pending)
+		mask = run->mask;
+	run->pending = 0;
+	dune_sigreturn(t, &t->crash.regs, mask);
+}
+
+int run_sigreturn(struct dune_thread *t)
+{
+	struct run_thread *run = run_of(t);
+	ucontext_t *uc = (ucontext_t *)t->page->regs.rsp;
+	greg_t g[NGREG], *there = uc->uc_mcontext.gregs;
+
+	run->sp = t->page->regs.rsp;
+	/* Linux finds no frame there either, and ends the process. */
+	if (run_copy(g, there, sizeof(g)))
+		goto linux_too;
+	run_block_all();
+	run->pending = 0;
+	from_frame(&t->page->regs, g);
+	g[REG_RIP] = (greg_t)(uint64_t)run_reload;
+	g[REG_R12] = (greg_t)(uint64_t)t;
+	g[REG_EFL] = FLAG_IF | FLAGS_FIXED;
+	if (run_copy(there, g, sizeof(g)))
+		goto linux_too;
+	t->page->sync |= DUNE_SYNC_REGS;
+	return RUN_SIGRETURN;
+
+linux_too:
+	run_at_call(t);
+	return RUN_SIGRETURN;
+}

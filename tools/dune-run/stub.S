@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * The plain Linux side of a thread of a program that dune-run runs: DUNE_RUN,
+ * native system calls, and where Linux delivers the program's signals.
+ *
+ * As libdune's dune_stub, with two differences: some calls are dune-run's
+ * (run_filter), and at each of its instructions a signal finds the registers of the
+ * guest (signal.c says how). Only from run_busy to run_checked it does not, and
+ * waits.
+ *
+ *	r12	struct dune_thread
+ *	r13	0: the next run gives r14 to the guest as the result of its call
+ *	r14	the guest's rax, DUNE_RUN's argument
+ *
+ * A signal finds the thread by r12, or in C by its host stack.
+ */
+#include <asm/unistd.h>
+
+#include "asm.h"
+
+	.macro	label name
+	.globl	\name
+	.hidden	\name
+\name:
+	.endm
+
+	.text
+
+/*
+ * long run_thread(struct dune_thread *t, const void *xsave, uint64_t fs_base)
+ *
+ * The guest runs with the registers in the vCPU's page, these vector registers
+ * (XSAVE area) and this FS base, up to its thread's end: RUN_END. Returns rax of
+ * the page then. Signals are blocked, and set by the thread's pending mask.
+ */
+	.globl	run_thread
+	.hidden	run_thread
+	.type	run_thread, @function
+	.balign	16
+run_thread:
+	.cfi_startproc
+	.cfi_undefined rip
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	mov	%rsp, RUN_RETURN_SP(%rdi)
+	mov	%rdi, %r12
+	mov	%rsi, %rdi
+	mov	%rdx, %rbx
+	call	run_vectors
+	wrfsbase %rbx
+	xor	%eax, %eax
+	jmp	run_back
+	.cfi_endproc
+	.size	run_thread, . - run_thread
+
+	.globl	run_stub
+	.hidden	run_stub
+	.type	run_stub, @function
+	.balign	16
+run_stub:
+	.cfi_startproc
+	.cfi_signal_frame
+	.cfi_escape 0x0f, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, REGS_RSP, 0x06
+	guest_reg 0, REGS_RAX
+	guest_reg 1, REGS_RDX
+	guest_reg 2, REGS_RCX
+	guest_reg 3, REGS_RBX
+	guest_reg 4, REGS_RSI
+	guest_reg 5, REGS_RDI
+	guest_reg 6, REGS_RBP
+	guest_reg 8, REGS_R8
+	guest_reg 9, REGS_R9
+	guest_reg 10, REGS_R10
+	guest_reg 11, REGS_R11
+	guest_reg 12, REGS_R12
+	guest_reg 13, REGS_R13
+	guest_reg 14, REGS_R14
+	guest_reg 15, REGS_R15
+	guest_reg 16, REGS_RIP
+	mov	THREAD_FD(%r12), %edi
+	mov	$ASM_DUNE_RUN, %esi
+	mov	%r14, %rdx
+	mov	$__NR_ioctl, %eax
+	syscall
+	label	run_ioctl_end
+	test	%rax, %rax
+	jnz	.Lnot_call
+
+	/* DUNE_EXIT_SYSCALL: arguments are live, rbx is the number. */
+	cmp	$RUN_CALLS, %rbx
+	jae	1f
+	bt	%rbx, run_filter(%rip)
+	jc	run_busy
+1:	mov	%rbx, %rax
+	label	run_call
+	syscall
+	label	run_called
+	mov	%rax, %r14
+	test	%r13, %r13
+	jz	run_stub
+	test	%rax, %rax
+	jz	.Lchild
+	xor	%r13d, %r13d
+	jmp	run_stub
+
+	label	run_not_call
+.Lnot_call:
+	cmp	$ASM_EXIT_RETRY, %rax
+	jne	run_busy
+	label	run_reload
+	mov	THREAD_PAGE(%r12), %r14
+	mov	REGS_RAX(%r14), %r14
+.Lagain:
+	mov	$1, %r13d
+	jmp	run_stub
+
+	label	run_busy
+	mov	THREAD_HOST_SP(%r12), %rsp
+	mov	%r12, %rdi
+	mov	%rax, %rsi
+	call	run_host
+run_back:
+	mov	THREAD_PAGE(%r12), %rdx
+	mov	REGS_RSP(%rdx), %rsp
+	mov	REGS_RAX(%rdx), %r14
+	cmpq	$0, RUN_PENDING(%r12)
+	label	run_checked
+	jne	.Lmask
+	test	%eax, %eax
+	jz	.Lagain
+	cmp	$RUN_SIGRETURN, %eax
+	je	.Lsigreturn
+	cmp	$RUN_NATIVE, %eax
+	je	.Lnative
+	cmp	$RUN_TOUCH_READ, %eax
+	je	.Ltouch_read
+	cmp	$RUN_END, %eax
+	je	.Lend
+
+	/*
+	 * Raise the program's signal, on its stack and with the right address: do
+	 * natively what the mm refused the guest.
+	 */
+	mov	PAGE_EXIT_ADDR(%rdx), %rdx
+	lock orb $0, (%rdx)
+	jmp	.Lagain
+.Ltouch_read:
+	mov	PAGE_EXIT_ADDR(%rdx), %rdx
+	movb	(%rdx), %dl
+	jmp	.Lagain
+
+	/* Signals came where they had to wait: now. What else was to be done comes again. */
+.Lmask:
+	movq	$0, RUN_PENDING(%r12)
+	mov	$2, %edi		/* SIG_SETMASK */
+	lea	RUN_MASK(%r12), %rsi
+	xor	%edx, %edx
+	mov	$8, %r10d
+	mov	$__NR_rt_sigprocmask, %eax
+	syscall
+	jmp	.Lagain
+
+	/* All signals are blocked. */
+.Lsigreturn:
+	mov	RUN_SP(%r12), %rsp
+	mov	$__NR_rt_sigreturn, %eax
+	syscall
+	ud2
+
+	/* The page has the registers before the call; the vCPU those behind it. */
+.Lnative:
+	andl	$~ASM_SYNC_REGS, PAGE_SYNC(%rdx)
+	mov	REGS_RDI(%rdx), %rdi
+	mov	REGS_RSI(%rdx), %rsi
+	mov	REGS_R10(%rdx), %r10
+	mov	REGS_R8(%rdx), %r8
+	mov	REGS_R9(%rdx), %r9
+	mov	REGS_RDX(%rdx), %rdx
+	mov	%r14d, %eax
+	jmp	run_call
+	label	run_stub_end
+
+.Lend:
+	.cfi_undefined rip
+	mov	RUN_RETURN_SP(%r12), %rsp
+	mov	%r14, %rax
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+
+	/* A new task goes on in plain mode: struct dune_fork_frame. */
+.Lchild:
+	mov	%r13, %rsp
+	pop	%rbx
+	pop	%rbp
+	pop	%r12
+	pop	%r13
+	pop	%r14
+	pop	%r15
+	pop	%rcx
+	pop	%r11
+	ret	$REDZONE
+	.cfi_endproc
+	.size	run_stub, . - run_stub
+
+/*
+ * The handler of every signal that the program handles, with all signals blocked:
+ * rdi = number, rsi = siginfo, rdx = ucontext, rsp = Linux' frame.
+ */
+	.globl	run_signal
+	.hidden	run_signal
+	.type	run_signal, @function
+	.balign	16
+run_signal:
+	.cfi_startproc
+	.cfi_undefined rip
+	mov	%rsp, %rbx
+	mov	%edi, %r13d
+	mov	%rsi, %r14
+	mov	%rdx, %r15
+	mov	UC_RIP(%rdx), %rax
+	lea	__ehdr_start(%rip), %rcx
+	cmp	%rcx, %rax
+	jb	.Lprogram
+	lea	_end(%rip), %rcx
+	cmp	%rcx, %rax
+	jae	.Lprogram
+	lea	run_stub(%rip), %rcx
+	cmp	%rcx, %rax
+	jb	.Lin_c
+	lea	run_stub_end(%rip), %rcx
+	cmp	%rcx, %rax
+	jae	.Lin_c
+	mov	UC_R12(%rdx), %r12
+	lea	run_busy(%rip), %rcx
+	cmp	%rcx, %rax
+	jb	.Ldeliver
+	lea	run_checked(%rip), %rcx
+	cmp	%rcx, %rax
+	jb	.Ldefer
+
+.Ldeliver:
+	mov	THREAD_HOST_SP(%r12), %rsp
+	mov	%r12, %rdi
+	mov	%r13d, %esi
+	mov	%r14, %rdx
+	mov	%r15, %rcx
+	mov	%rbx, %r8
+	call	run_deliver
+	test	%eax, %eax
+	jz	run_back
+.Lreturn:
+	lea	8(%rbx), %rsp
+	label	run_restorer
+	mov	$__NR_rt_sigreturn, %eax
+	syscall
+	ud2
+
+	/* C on the host stack. */
+.Lin_c:
+	mov	UC_RSP(%rdx), %r12
+	and	$-THREAD_SIZE, %r12
+.Ldefer:
+	mov	%r12, %rdi
+	mov	%r13d, %esi
+	mov	%r14, %rdx
+	mov	%r15, %rcx
+	and	$-16, %rsp
+	call	run_defer
+	jmp	.Lreturn
+
+	/* It went on natively, for one instruction or for good. */
+.Lprogram:
+	and	$-16, %rsp
+	call	run_find
+	mov	%rax, %r12
+	test	%rax, %rax
+	jnz	.Ldeliver
+	mov	%r13d, %edi
+	mov	%r14, %rsi
+	mov	%r15, %rdx
+	call	run_native_handler
+	test	%rax, %rax
+	jz	.Lreturn
+	mov	%rax, %rcx
+	mov	%r13d, %edi
+	mov	%r14, %rsi
+	mov	%r15, %rdx
+	mov	%rbx, %rsp
+	xor	%eax, %eax
+	jmp	*%rcx
+	.cfi_endproc
+	.size	run_signal, . - run_signal
+
+/*
+ * long run_copy(void *to, const void *from, size_t size)
+ *
+ * 0, or -EFAULT with some of it copied.
+ */
+	.globl	run_copy
+	.hidden	run_copy
+	.type	run_copy, @function
+	.balign	16
+run_copy:
+	.cfi_startproc
+	mov	%rdx, %rcx
+	xor	%eax, %eax
+	label	run_copy_insn
+	rep movsb
+	ret
+	label	run_copy_fault
+	mov	$-14, %rax
+	ret
+	.cfi_endproc
+	.size	run_copy, . - run_copy
+
+	.section .note.GNU-stack, "", @progbits
