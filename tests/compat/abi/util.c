@@ -34,6 +34,7 @@ int wait_status(pid_t pid)
 {
 	int status;
 
+	REQUIRE(pid > 0);
 	while (waitpid(pid, &status, 0) != pid)
 		REQUIRE(errno == EINTR);
 	return status;
