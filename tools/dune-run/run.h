@@ -123,7 +123,7 @@ void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc);
 struct dune_thread *run_find(void);
 uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc);
 enum dune_trap_action run_guest_deferred(struct dune_trap *f, void *arg);
-void run_before_replay(struct dune_thread *t);
+uint64_t run_native_mask(struct dune_thread *t, uint64_t mask);
 /* Ignored signals that only look handled, before execve(); and back. */
 void run_sigs_before_exec(struct run_sigs *s);
 void run_sigs_after_exec(struct run_sigs *s);

@@ -455,15 +455,14 @@ struct dune_thread *run_find(void)
  * The program goes on natively: its fault is to become a signal. A signal that
  * came meanwhile waits up to there, as does one that comes now.
  */
-void run_before_replay(struct dune_thread *t)
+uint64_t run_native_mask(struct dune_thread *t, uint64_t mask)
 {
 	struct run_thread *run = run_of(t);
-	uint64_t mask = run_block_all();
 
 	if (run->pending)
 		mask = run->mask;
 	run->pending = 0;
-	dune_sigreturn(t, &t->crash.regs, mask);
+	return mask;
 }
 
 int run_sigreturn(struct dune_thread *t)

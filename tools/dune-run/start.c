@@ -211,7 +211,7 @@ int program_start(struct program *p)
 		executable_stack(&image);
 	run_filter_init();
 	run_sigs_init();
-	dune_replay_hook = run_before_replay;
+	dune_mask_hook = run_native_mask;
 	syscall(SYS_set_tid_address, 0);
 	syscall(SYS_set_robust_list, NULL, 24);
 	s.entry = program.interp ? interp.entry : program.entry;
