@@ -121,8 +121,10 @@ struct dune_exit {
 						 * 0: VMCALL need not check */
 #define DUNE_RUN_REENTER	(1u << 3)	/* run the guest on the way back from
 						 * a call; needs DUNE_CAP_REENTER */
+#define DUNE_RUN_NO_HLT		(1u << 4)	/* HLT is #GP, as in a process */
 #define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | \
-				 DUNE_RUN_CPL0 | DUNE_RUN_REENTER)
+				 DUNE_RUN_CPL0 | DUNE_RUN_REENTER | \
+				 DUNE_RUN_NO_HLT)
 
 /* dune_vcpu_page.quantum_us, if not 0; needs DUNE_CAP_QUANTUM */
 #define DUNE_QUANTUM_MIN_US	20u

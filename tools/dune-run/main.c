@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 	char *name;
 	int err;
 
+	argp_err_exit_status = EXIT_OURS;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
 	if (a.inside) {
 		/* The first is the name that execve() was told. */

@@ -30,6 +30,7 @@ int run_vm_init(void)
 	if (err)
 		return err;
 	dune_vm.run_flags &= ~(DUNE_RUN_REENTER | DUNE_RUN_REISSUE);
+	dune_vm.run_flags |= DUNE_RUN_NO_HLT;
 	if (run_options.reissue)
 		dune_vm.run_flags |= DUNE_RUN_REISSUE;
 	fd = run_fd_hide(dune_vm.fd);

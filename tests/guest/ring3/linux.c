@@ -203,6 +203,9 @@ void part_signal_leaves(void)
 	static int never;
 
 	mark_stack();
+	/* The first time takes longer than the timer. */
+	mode_enter();
+	mode_exit();
 	for (volatile int i = 0; i < 5; i++) {
 		REQUIRE(sigaction(SIGALRM, &sa, NULL) == 0);
 		if (!sigsetjmp(jump, 1)) {
