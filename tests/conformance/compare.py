@@ -78,8 +78,9 @@ class Result:
         native = self.runs['native']
         if native.ended and (native.numbers['timeout'] or native.numbers['left']):
             return 'native: ' + native.end()
-        if native.ended and native.numbers['status'] in (125, 126, 127):
-            return 'native: cannot run'
+        missing = [x for x in native.lines['err'] if re.search(r'(: |command )not found$', x)]
+        if missing or native.ended and native.numbers['status'] in (125, 126, 127):
+            return 'native: cannot run ' + ' '.join(missing[:1])
         return None
 
     def differences(self):

@@ -13,7 +13,7 @@ collectgarbage()
 print(collectgarbage("count") < 5000)
 local p = io.popen("echo from a pipe; exit 3")
 print(p:read("a"), p:close())
-print(pcall(error, { code = 2 }))
+print(select(2, pcall(error, { code = 2 })).code)
 print(string.format("%.10f %x %q", math.pi, 255, "a\nb"), 7 // 2, 2 ^ 0.5, 1 << 40)
 print(os.execute("kill -TERM $$"))
 local function deep(n) return n == 0 and 0 or 1 + deep(n - 1) end

@@ -7,6 +7,7 @@ all: $(patsubst %,%.out,1 2 3 4 5 6 7 8)
 %.in:
 	@echo "in $*" >$@
 bad: ; @exit 3
+.PRECIOUS: %.in
 sub: ; @$(MAKE) --no-print-directory -f sub.mk
 END
 printf 'all: a b c\na b c: ; @echo sub $@ >>sublog\n' >sub.mk

@@ -15,8 +15,9 @@ openssl s_server -key key -cert cert -port 4433 -www >/dev/null 2>&1 &
 server=$!
 for n in 1 2 3 4 5 6 7 8 9; do
 	sleep 0.2
-	(echo 'GET / HTTP/1.0'; echo; sleep 0.5) | openssl s_client -connect 127.0.0.1:4433 -quiet \
-		-no_ign_eof 2>/dev/null >page && break
+	(printf 'GET / HTTP/1.0\r\n\r\n'; sleep 0.5) |
+		openssl s_client -connect 127.0.0.1:4433 -quiet 2>/dev/null >page
+	[ -s page ] && break
 done
 grep -c 'HTTP/1.0 200' page
 kill $server; wait $server; echo "server $?"
