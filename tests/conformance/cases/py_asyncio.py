@@ -59,6 +59,8 @@ with open('file', 'w+b') as f:
     print(f.read(5))
 s = shared_memory.SharedMemory(create=True, size=4096)
 s.buf[0] = 9
-print(shared_memory.SharedMemory(s.name).buf[0])
+other = shared_memory.SharedMemory(s.name)
+print(other.buf[0])
+other.close()
 s.close()
 s.unlink()

@@ -62,11 +62,12 @@ def main():
             p.join()
         print(method, list(array), [p.exitcode for p in ps])
     r, w = os.pipe()
-    os.set_inheritable(w, True)
+    os.dup2(w, 9)
     pid = os.fork()
     if pid == 0:
-        os.execvp('sh', ['sh', '-c', f'echo through {signal.SIGTERM} >&{w}'])
+        os.execvp('sh', ['sh', '-c', f'echo through {signal.SIGTERM} >&9'])
     os.close(w)
+    os.close(9)
     print(os.fdopen(r).read().strip(), os.waitpid(pid, 0)[1])
 
 
