@@ -32,7 +32,6 @@
 #define REGION_SIZE	(1ul << DUNE_SLOT_SHIFT)
 #define USER_END	(1ul << USER_BITS)
 
-#define GDT_ENTRIES		16
 /* Selectors of ring 3: Linux' own. */
 #define DUNE_USER_CS		0x33
 #define DUNE_USER_SS		0x2b
@@ -97,8 +96,6 @@ struct dune_thread {
 
 	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
 	struct dune_crash crash;
-
-	uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
 };
 
 struct dune_vm {

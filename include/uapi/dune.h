@@ -209,7 +209,14 @@ struct dune_vcpu_page {
 	__u64 irr[4];		/* 352: user space's own: pending vectors */
 	__u64 reserved1[16];			/* 384 */
 	struct dune_exit exit;			/* 512 */
-	__u64 reserved2[56];			/* 576 */
+	/*
+	 * User space's own: a GDT for the guest, say. Its 16th entry, where the
+	 * vDSO's getcpu() looks (LSL), is the module's, which keeps it at the CPU
+	 * and node that the vCPU is on: Linux' format.
+	 */
+	__u64 gdt[15];				/* 576 */
+	__u64 cpu_desc;				/* 696 */
+	__u64 reserved2[40];			/* 704 */
 	__u64 counters[DUNE_NR_VCPU_COUNTERS];	/* 1024: enum dune_vcpu_counter */
 };
 
