@@ -152,6 +152,13 @@ check-tlbsan: all ## drop or misplace flushes on purpose; the emulator's TLB san
 	@tests/run --kernel 6.1 --cpus 2 --filter '^g?tlbsan$$'
 	@tests/check-guest-mutants --filter '^tlbsan-'
 
+.PHONY: check-conformance
+check-conformance: KERNEL ?= 6.1
+check-conformance: FILTER ?=
+check-conformance: all ## programs of Debian natively and under dune-run, compared: FILTER=REGEX KERNEL=6.1 CPUS=2
+	@$(MAKE) module-$(KERNEL)
+	@tests/check-conformance --kernel $(KERNEL) --cpus $(CPUS) --filter '$(FILTER)'
+
 .PHONY: check-conflicts
 check-conflicts: all ## cache lines that two vCPUs share, per pair of operations; MUTANTS=y: shared on purpose
 ifeq ($(MUTANTS),)

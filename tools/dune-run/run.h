@@ -19,6 +19,7 @@
 #include "rawsys.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/ucontext.h>
 
 #define RUN_NSIG	64u
@@ -128,7 +129,12 @@ uint64_t run_native_mask(struct dune_thread *t, uint64_t mask);
 void run_sigs_before_exec(struct run_sigs *s);
 void run_sigs_after_exec(struct run_sigs *s);
 
-/* fds.c */
+/*
+ * fds.c: descriptors are made, and hidden, between begin and end, when the program's
+ * limit (*limit) does not hold. Under run_lock, once there are threads.
+ */
+void run_fds_begin(struct rlimit *limit);
+void run_fds_end(const struct rlimit *limit);
 int run_fd_hide(int fd);		/* its new number, or a negative errno */
 void run_fd_gone(int fd);
 /* Bare. t: a vfork() child's is in another table. */

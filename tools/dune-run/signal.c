@@ -420,6 +420,9 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 		return 1;
 	}
 	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
+	/* Of a call: where it was made. */
+	if (sig == SIGSYS && info->si_code > 0)
+		info->si_call_addr = (void *)r.rip;
 	to_frame(g, &r);
 	if (!is_handler(&a)) {
 		by_default(sig, info, uc);

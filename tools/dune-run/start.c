@@ -153,10 +153,14 @@ static void start_here(void *arg)
 /* For execve(): this program, whatever file the process executes by then. */
 static int self_open(void)
 {
-	run_self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (run_self_fd < 0)
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct rlimit limit;
+
+	if (fd < 0)
 		return -errno;
-	run_self_fd = run_fd_hide(run_self_fd);
+	run_fds_begin(&limit);
+	run_self_fd = run_fd_hide(fd);
+	run_fds_end(&limit);
 	return run_self_fd < 0 ? run_self_fd : 0;
 }
 

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0 OR MIT
+# A debugger and the program that it runs, both inside.
+cat >cmds <<'END'
+set confirm off
+set debuginfod enabled off
+set startup-with-shell off
+break write
+run
+printf "arguments %d %d\n", (int)$rdi, (int)$rdx
+info threads
+delete
+stepi
+continue
+END
+gdb -nx -batch -x cmds --args /bin/echo hello 2>&1 | grep -E '^arguments|hello|exited|Breakpoint 1,'

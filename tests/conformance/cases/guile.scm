@@ -1,0 +1,26 @@
+;; SPDX-License-Identifier: GPL-2.0 OR MIT
+;; Threads, a collector that stops them, continuations, processes, bignums.
+(use-modules (ice-9 threads) (ice-9 popen) (ice-9 rdelim))
+(define lock (make-mutex))
+(define sum 0)
+(define threads
+  (map (lambda (n)
+         (call-with-new-thread
+          (lambda ()
+            (do ((i 0 (+ i 1))) ((= i 200))
+              (with-mutex lock (set! sum (+ sum n)))))))
+       '(1 2 3 4)))
+(for-each join-thread threads)
+(display sum) (newline)
+(display (par-map (lambda (x) (* x x)) '(1 2 3 4 5))) (newline)
+(define (fact n) (if (= n 0) 1 (* n (fact (- n 1)))))
+(display (modulo (fact 300) 1000000007)) (newline)
+(display (call/cc (lambda (k) (for-each (lambda (x) (if (> x 3) (k x))) '(1 2 3 4 5)) 'none))) (newline)
+(let ((p (open-input-pipe "echo from a process")))
+  (display (read-line p)) (newline)
+  (display (status:exit-val (close-pipe p))) (newline))
+(do ((i 0 (+ i 1))) ((= i 2000)) (make-vector 1000 i))
+(gc)
+(define child (primitive-fork))
+(if (= child 0) (primitive-exit 5)
+    (begin (display (status:exit-val (cdr (waitpid child)))) (newline)))
