@@ -204,6 +204,8 @@ int main(int argc, char **argv)
 		find(&p);
 	}
 	name = p.execfn;
+	/* Linux needs no descriptors to load it: it may have inherited all. */
+	run_fds_begin(&p.limit);
 	err = script_resolve(&p);
 	if (!err)
 		err = program_start(&p);

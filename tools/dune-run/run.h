@@ -181,12 +181,15 @@ static inline void run_fs_set(uint64_t base)
 	asm volatile("wrfsbase %0" : : "r" (base) : "memory");
 }
 
-/* But those by which run_copy() learns of a bad address. Returns the mask before. */
+/*
+ * But those by which run_copy() learns of a bad address: they stay as the program
+ * has them. Returns the mask before.
+ */
 static inline uint64_t run_block_all(void)
 {
 	uint64_t most = ~RUN_OURS, old = 0;
 
-	raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&most, (long)&old, sizeof(old));
+	raw_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&most, (long)&old, sizeof(old));
 	return old;
 }
 

@@ -420,9 +420,11 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 		return 1;
 	}
 	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
-	/* Of a call: where it was made. */
+	/* Of a call: where it was made. Of a step that libdune has made a signal: which. */
 	if (sig == SIGSYS && info->si_code > 0)
 		info->si_call_addr = (void *)r.rip;
+	if (sig == SIGTRAP && info->si_code == TRAP_TRACE)
+		g[REG_TRAPNO] = DUNE_VECTOR_DB;
 	to_frame(g, &r);
 	if (!is_handler(&a)) {
 		by_default(sig, info, uc);

@@ -197,6 +197,7 @@ int program_start(struct program *p)
 	err = object_map(p->fd, OBJECT_PROGRAM, &program);
 	if (!err && program.interp)
 		err = map_interpreter(program.interp, &interp);
+	run_fds_end(&p->limit);
 	if (!err)
 		err = image_make(p, &program, program.interp ? &interp : NULL, random, &image);
 	if (err)
