@@ -137,7 +137,7 @@ static void scripts(void)
 	pid_t pid;
 
 	begin();
-	
+
 	make_text("script", "#!/bin/sh -e\ntest \"$1\" = one && test $# = 2 && exit 41\nexit 3\n", 0755);
 	pid = fork();
 	if (!pid) {
