@@ -3,6 +3,8 @@
 #include "abi.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -283,6 +285,49 @@ static void to_threads(void)
 	CHECK_EQ(ended, THREADS);
 }
 
+static pthread_t busy;
+static volatile int sent;
+
+static void *sends(void *arg)
+{
+	int n = (int)rounds(5000), err;
+
+	for (int i = 0; i < n; i++) {
+		while ((err = pthread_kill(busy, SIGRTMIN + 1)) == EAGAIN)
+			sched_yield();
+		CHECK_EQ(err, 0);
+		__atomic_add_fetch(&sent, 1, __ATOMIC_RELEASE);
+	}
+	stop = 1;
+	return NULL;
+}
+
+/* To one that makes calls which are more than Linux', and touches new pages. */
+static void to_busy(void)
+{
+	struct sigaction old;
+	pthread_t thread;
+
+	busy = pthread_self();
+	handle(SIGRTMIN + 1, count_own, SA_RESTART);
+	REQUIRE(!pthread_create(&thread, NULL, sends, NULL));
+	while (!stop || got < sent) {
+		char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		REQUIRE(page != MAP_FAILED);
+		page[7] = 1;
+		CHECK_EQ(sigaction(SIGUSR1, NULL, &old), 0);
+		CHECK_ERRNO(close(-1), EBADF);
+		CHECK_ERRNO(dup2(-1, 5), EBADF);
+		munmap(page, 4096);
+		/* What is lost does not come. */
+		if (stop && sigpending(&old.sa_mask) == 0 && !sigismember(&old.sa_mask, SIGRTMIN + 1))
+			break;
+	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(got, rounds(5000));
+}
+
 static long order[256];
 static int nr_order;
 
@@ -325,6 +370,7 @@ const struct part catch_parts[] = {
 	{ "timer_thread", "SIGEV_THREAD", timer_thread },
 	{ "sigchld", "SIGCHLD's fields: exited, stopped, continued, killed", sigchld },
 	{ "to_threads", "pthread_kill() in a loop: exact counts", to_threads },
+	{ "to_busy", "the same to a thread that makes calls and touches memory", to_busy },
 	{ "queue", "blocked realtime signals come in order, each of them", queue },
 	{ NULL, NULL, NULL },
 };

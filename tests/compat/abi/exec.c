@@ -137,7 +137,7 @@ static void scripts(void)
 	pid_t pid;
 
 	begin();
-	
+
 	make_text("script", "#!/bin/sh -e\ntest \"$1\" = one && test $# = 2 && exit 41\nexit 3\n", 0755);
 	pid = fork();
 	if (!pid) {
@@ -332,7 +332,10 @@ static int role_again(int argc, char **argv)
 {
 	char left[16];
 	int n = atoi(argv[1]);
+	sigset_t set;
 
+	if (sigprocmask(SIG_BLOCK, NULL, &set) || sigismember(&set, SIGUSR2) != 1)
+		return 2;
 	if (!n)
 		return getpid() == atoi(argv[2]) ? 61 : 1;
 	snprintf(left, sizeof(left), "%d", n - 1);
@@ -342,8 +345,10 @@ static int role_again(int argc, char **argv)
 
 static void again(void *arg)
 {
+	sigset_t set = set_of(SIGUSR2);
 	char pid[16], left[16];
 
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	snprintf(left, sizeof(left), "%d", (int)rounds(10));
 	execl(self_path(), "abi", "--role", "again", left, pid, NULL);
@@ -367,6 +372,6 @@ const struct part exec_parts[] = {
 	{ "execveat", "by descriptor, by directory, of a memfd", exec_ats },
 	{ "exec_keeps", "signals, descriptors and ids over execve()", exec_keeps },
 	{ "exec_thread", "the same from a thread, beside others", exec_thread },
-	{ "exec_again", "one execve() after the other", exec_again },
+	{ "exec_again", "one execve() after the other: one process, one signal mask", exec_again },
 	{ NULL, NULL, NULL },
 };

@@ -234,6 +234,13 @@ static void vfork_threads(void)
 
 /* --- posix_spawn, popen, system --- */
 
+static volatile int signals;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	signals++;
+}
+
 static void spawn(void)
 {
 	char *argv[] = { "sh", "-c", "read line; test \"$line\" = hello && exit 7", NULL };
@@ -251,6 +258,8 @@ static void spawn(void)
 	sigemptyset(&empty);
 	posix_spawnattr_setsigmask(&attr, &empty);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+	/* The child takes it back, for itself. */
+	handle(SIGUSR2, on_signal, 0);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	ret = posix_spawn(&pid, "/bin/sh", &actions, &attr, argv, environ);
 	CHECK_EQ(ret, 0);
@@ -260,6 +269,8 @@ static void spawn(void)
 	CHECK_EQ(posix_spawn(&pid, "/no/such/file", NULL, NULL, none, environ), ENOENT);
 	CHECK_EQ(posix_spawn(&pid, "/etc", NULL, NULL, none, environ), EACCES);
 	CHECK_EQ(posix_spawnp(&pid, "no-such-program-anywhere", NULL, NULL, none, environ), ENOENT);
+	raise(SIGUSR2);
+	CHECK_EQ(signals, 1);
 	/* What it was blocked for is as it was. */
 	sigprocmask(SIG_BLOCK, NULL, &empty);
 	CHECK_EQ(sigismember(&empty, SIGUSR1), 1);
