@@ -66,11 +66,25 @@ static void limit_raise(const struct rlimit *limit)
 	setrlimit(RLIMIT_NOFILE, &more);
 }
 
+/* Less than this above the program's limit: then the last quarter below it. */
+#define ROOM_LEAST	64u
+
+static void base_choose(const struct rlimit *limit)
+{
+	struct rlimit now;
+
+	base = limit->rlim_cur < 1u << 20 ? limit->rlim_cur : 1u << 20;
+	limit_raise(limit);
+	getrlimit(RLIMIT_NOFILE, &now);
+	if (now.rlim_cur < base + ROOM_LEAST)
+		base = now.rlim_cur - now.rlim_cur / 4;
+}
+
 void run_fds_begin(struct rlimit *limit)
 {
 	getrlimit(RLIMIT_NOFILE, limit);
 	if (!base)
-		base = limit->rlim_cur < 1u << 20 ? limit->rlim_cur : 1u << 20;
+		base_choose(limit);
 	limit_raise(limit);
 }
 
@@ -83,9 +97,6 @@ int run_fd_hide(int fd)
 {
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, base);
 
-	/* No room above: below it, then. */
-	if (high < 0)
-		high = fcntl(fd, F_DUPFD_CLOEXEC, base > 64 ? base - 64 : 3);
 	if (high < 0)
 		return -errno;
 	close(fd);

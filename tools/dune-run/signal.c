@@ -178,10 +178,15 @@ static bool within(uint64_t ip, const void *from, const void *to)
 	return ip >= (uint64_t)from && ip < (uint64_t)to;
 }
 
+static bool is_ours(uint64_t rip)
+{
+	return within(rip, __ehdr_start, _end);
+}
+
 /* libdune's code in the guest, and the page where SYSCALL lands. */
 static bool guest_is_ours(uint64_t rip)
 {
-	return rip >= USER_END || within(rip, __ehdr_start, _end);
+	return rip >= USER_END || is_ours(rip);
 }
 
 #define SYSCALL_SIZE	2
@@ -245,19 +250,31 @@ static uint64_t mask_get(const ucontext_t *uc)
 	return mask;
 }
 
+/* Its mask has been kept when it was blocked: run_thread() sets that. */
+static void defer_to_start(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	queue_again(sig, info);
+	mask_set(uc, mask_get(uc) | RUN_BIT(sig));
+}
+
 /*
  * On the interrupted code's stack. Or that was run_copy(), with an address of the
- * program's that is none.
+ * program's that is none. t NULL: a thread that is not ready yet.
  */
 void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
 {
-	struct run_thread *run = run_of(t);
+	struct run_thread *run;
 
 	if (uc->uc_mcontext.gregs[REG_RIP] == (greg_t)(uint64_t)run_copy_insn &&
 	    RUN_BIT(sig) & RUN_OURS && info->si_code > 0) {
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uint64_t)run_copy_fault;
 		return;
 	}
+	if (!t) {
+		defer_to_start(sig, info, uc);
+		return;
+	}
+	run = run_of(t);
 	if (!run->pending)
 		run->mask = mask_get(uc);
 	run->pending = 1;
@@ -404,7 +421,7 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 	greg_t *g = uc->uc_mcontext.gregs;
 	struct dune_regs r;
 
-	if (guest_is_ours(g[REG_RIP])) {
+	if (is_ours(g[REG_RIP])) {
 		if (!program_regs(t, g, &r)) {
 			defer_to_guest(t, sig, info, uc);
 			return 1;
@@ -477,8 +494,8 @@ int run_sigreturn(struct dune_thread *t)
 	greg_t g[NGREG], *there = uc->uc_mcontext.gregs;
 
 	run->sp = t->page->regs.rsp;
-	/* Linux finds no frame there either, and ends the process. */
-	if (run_copy(g, there, sizeof(g)))
+	/* No frame, or no address to go on at: Linux sends SIGSEGV for that. */
+	if (run_copy(g, there, sizeof(g)) || (uint64_t)g[REG_RIP] >= USER_END)
 		goto linux_too;
 	run_block_all();
 	run->pending = 0;

@@ -12,7 +12,7 @@
  *	r13	0: the next run gives r14 to the guest as the result of its call
  *	r14	the guest's rax, DUNE_RUN's argument
  *
- * A signal finds the thread by r12, or in C by its host stack.
+ * A signal finds the thread by r12, in C by its id.
  */
 #include <asm/unistd.h>
 
@@ -264,10 +264,11 @@ run_signal:
 	syscall
 	ud2
 
-	/* C on the host stack. */
+	/* C, on the host stack or before the thread has one. */
 .Lin_c:
-	mov	UC_RSP(%rdx), %r12
-	and	$-THREAD_SIZE, %r12
+	and	$-16, %rsp
+	call	run_find
+	mov	%rax, %r12
 .Ldefer:
 	mov	%r12, %rdi
 	mov	%r13d, %esi
