@@ -188,7 +188,8 @@ static void registers(void)
 	CHECK_EQ(e.flags & ~0x10000, 0x202);
 	CHECK_EQ(e.fs_base, 0);
 	CHECK_EQ(e.gs_base, 0);
-	CHECK_EQ(e.mxcsr, 0x1f80);
+	/* Exceptions that have been are not looked at: the emulator may leave those of before. */
+	CHECK_EQ(e.mxcsr & ~0x3fu, 0x1f80);
 	CHECK_EQ(e.control, 0x37f);
 	CHECK_EQ(e.status, 0);
 	CHECK_EQ(e.argc, 3);
