@@ -267,6 +267,8 @@ static int on_invalid_insn(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 static int on_hlt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_hlt);
+	if (READ_ONCE(vcpu->page->run_flags) & DUNE_RUN_NO_HLT)
+		return inject_gp(vcpu);
 	if (!vcpu_irq_pending(vcpu))
 		schedule_timeout_interruptible(1);
 	return skip(vcpu);

@@ -109,6 +109,16 @@ static bool wants_restart(long result)
 }
 
 /*
+ * epoll_pwait() and others end with EINTR and leave their signal mask for the
+ * handler: that, too, is between the call and the signal.
+ */
+static bool is_for_signal(long result)
+{
+	return wants_restart(result) ||
+	       (result == -EINTR && test_restore_sigmask());
+}
+
+/*
  * A signal interrupted the call. Linux' own way back to user mode restarts it
  * or makes it EINTR, as the handler's SA_RESTART says: for that the thread has
  * to look as if it had made the call itself, at syscall_ip. A restart is made
@@ -141,7 +151,7 @@ int vcpu_fastcall(struct dune_vcpu *vcpu, u32 nr)
 	if (class_of(nr) == CALL_FAST_SP)
 		current_pt_regs()->sp = vmx_guest_sp(&vcpu->vmx);
 	result = fastcall_make(vcpu, nr);
-	if (unlikely(wants_restart(result)))
+	if (unlikely(is_for_signal(result)))
 		return finish_by_signal(vcpu, nr, result);
 	vcpu->page->regs.rax = result;
 	return VCPU_CONTINUE;

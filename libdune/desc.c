@@ -3,7 +3,8 @@
  * The guest's descriptor tables: GDT and TSS per thread, one IDT.
  *
  * Selectors follow Linux: SYSCALL loads CS and SS from the host's STAR, and
- * the vDSO reads the limit of entry 15 to learn its CPU.
+ * the vDSO reads the limit of entry 15 to learn its CPU. The GDT is in the vCPU's
+ * page, where the module keeps that entry.
  */
 #include "internal.h"
 
@@ -17,7 +18,6 @@
 #define GDT_USER_DATA	(DUNE_USER_SS >> 3)
 #define GDT_USER_CODE	(DUNE_USER_CS >> 3)
 #define GDT_TSS		(DUNE_GUEST_TR >> 3)
-#define GDT_CPU_NODE	15
 
 #define TSS_BUSY	0x8bull
 
@@ -44,25 +44,16 @@ void dune_gdt_build(struct dune_thread *t)
 {
 	uint64_t base = (uint64_t)&t->tss;
 	uint64_t limit = sizeof(t->tss) - 1;
-	uint32_t cpu_node = 0;
+	__u64 *gdt = t->page->gdt;
 
-	t->gdt[GDT_KERNEL_CODE] = GDT_CODE64(0);
-	t->gdt[GDT_KERNEL_DATA] = GDT_DATA(0);
-	t->gdt[GDT_USER_CODE32] = GDT_CODE32(3);
-	t->gdt[GDT_USER_DATA] = GDT_DATA(3);
-	t->gdt[GDT_USER_CODE] = GDT_CODE64(3);
-	t->gdt[GDT_TSS] = limit | (base & 0xffffff) << 16 | TSS_BUSY << 40 |
+	gdt[GDT_KERNEL_CODE] = GDT_CODE64(0);
+	gdt[GDT_KERNEL_DATA] = GDT_DATA(0);
+	gdt[GDT_USER_CODE32] = GDT_CODE32(3);
+	gdt[GDT_USER_DATA] = GDT_DATA(3);
+	gdt[GDT_USER_CODE] = GDT_CODE64(3);
+	gdt[GDT_TSS] = limit | (base & 0xffffff) << 16 | TSS_BUSY << 40 |
 			  (base >> 24 & 0xff) << 56;
-	t->gdt[GDT_TSS + 1] = base >> 32;
-
-	/*
-	 * The CPU and node now. Without RDPID the vDSO's getcpu() reads it; a
-	 * getcpu() result is a hint that may be old, so nothing tracks moves.
-	 */
-	asm volatile("lsl %1, %0" : "+r" (cpu_node) : "r" (GDT_CPU_NODE << 3 | 3) : "cc");
-	/* Read-only data, expand-down, accessed, DPL 3, as Linux has it. */
-	t->gdt[GDT_CPU_NODE] = 0x0040f50000000000ull | (cpu_node & 0xffff) |
-			       (uint64_t)(cpu_node >> 16 & 0xf) << 48;
+	gdt[GDT_TSS + 1] = base >> 32;
 }
 
 void dune_tss_build(struct dune_thread *t)

@@ -51,19 +51,22 @@ static bool signal_handled(int sig)
 	return sa.handler != (uint64_t)SIG_DFL && sa.handler != (uint64_t)SIG_IGN;
 }
 
-/* A page fault that would be none natively: the guest page table's alone. */
+/*
+ * A page fault that would be none natively: the guest page table's alone. And a
+ * single step, which is over.
+ */
 static bool is_guests_own(const struct dune_crash *c)
 {
+	if (c->kind == DUNE_CRASH_TRAP && dune_is_step(c->vector, c->regs.rflags))
+		return true;
 	return c->kind == DUNE_CRASH_TRAP && c->vector == DUNE_VECTOR_PF &&
 	       c->error_code != DUNE_TRAP_INT_N && c->fault_addr < USER_END;
 }
 
-void (*dune_replay_hook)(struct dune_thread *t);
-
 static _Noreturn void replay(struct dune_thread *t)
 {
-	if (dune_replay_hook)
-		dune_replay_hook(t);
+	if (dune_mask_hook)
+		dune_sigreturn(t, &t->crash.regs, dune_mask_hook(t, dune_block_signals()));
 	dune_replay(t, &t->crash.regs);
 }
 

@@ -32,7 +32,6 @@
 #define REGION_SIZE	(1ul << DUNE_SLOT_SHIFT)
 #define USER_END	(1ul << USER_BITS)
 
-#define GDT_ENTRIES		16
 /* Selectors of ring 3: Linux' own. */
 #define DUNE_USER_CS		0x33
 #define DUNE_USER_SS		0x2b
@@ -97,8 +96,6 @@ struct dune_thread {
 
 	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
 	struct dune_crash crash;
-
-	uint64_t gdt[GDT_ENTRIES] __attribute__((aligned(16)));
 };
 
 struct dune_vm {
@@ -223,12 +220,17 @@ extern const char dune_syscall_shifted[], dune_syscall_packed[], dune_syscall_un
 	dune_syscall_made[], dune_syscall_lowered[], dune_syscall_pushed[],
 	dune_syscall_popped[], dune_syscall_raised[];
 
-/* host_exit.c, for the stub; the hook: before a thread goes on natively */
-extern void (*dune_replay_hook)(struct dune_thread *t);
+/* host_exit.c, for the stub */
 int dune_host_exit(struct dune_thread *t, long ret);
 _Noreturn void dune_host_trap(struct dune_thread *t);
 
-/* signal.c: returns when Linux does not let it */
+/*
+ * signal.c: all signals blocked; the mask before. If not NULL the hook, given that
+ * mask, says with which one a thread goes on natively.
+ */
+uint64_t dune_block_signals(void);
+extern uint64_t (*dune_mask_hook)(struct dune_thread *t, uint64_t mask);
+/* Returns when Linux does not let it. */
 void dune_signal_fault(struct dune_thread *t);
 /*
  * All signals are blocked; the thread goes on in plain mode with these registers, this
@@ -271,6 +273,12 @@ void dune_thread_lend(void);
 void dune_thread_return(struct dune_thread *t, struct dune_thread *child);
 bool dune_threads_passed(uint32_t epoch);
 bool dune_in_handler(const struct dune_thread *t);	/* t is the caller's */
+
+/* #DB of a single step? DR6, which knows, is not the guest's. */
+static inline bool dune_is_step(uint64_t vector, uint64_t rflags)
+{
+	return vector == DUNE_VECTOR_DB && rflags & FLAG_TF;
+}
 
 /* trap.c: vector registers as Linux starts a program, protection keys apart */
 void dune_fpu_init(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * The SIGSEGV of a page fault that only the guest page table has: Linux allows
- * the access, so doing it natively would raise nothing.
+ * Signals that doing the same natively would not raise: the SIGSEGV of a page fault
+ * that only the guest page table has, since Linux allows the access; and the SIGTRAP
+ * of a single step, which would be that of the next instruction.
  *
  * Code of kind "host" (see internal.h). The signal is queued while it is blocked,
  * and sigreturn gives the thread the registers of the fault and its mask at once:
@@ -85,30 +86,48 @@ static void set_registers(ucontext_t *uc, const struct dune_regs *r)
 }
 
 /* A fault's signal cannot be blocked or ignored: then it kills. */
-static void force(uint64_t *mask)
+static void force(int sig, uint64_t *mask)
 {
-	uint64_t segv = 1ul << (SIGSEGV - 1);
+	uint64_t bit = 1ul << (sig - 1);
 	struct kernel_sigaction sa;
 
-	if (raw_syscall4(SYS_rt_sigaction, SIGSEGV, 0, (long)&sa, sizeof(*mask)))
+	if (raw_syscall4(SYS_rt_sigaction, sig, 0, (long)&sa, sizeof(*mask)))
 		return;
-	if (!(*mask & segv) && sa.handler != (uint64_t)SIG_IGN)
+	if (!(*mask & bit) && sa.handler != (uint64_t)SIG_IGN)
 		return;
-	*mask &= ~segv;
+	*mask &= ~bit;
 	sa.handler = (uint64_t)SIG_DFL;
-	raw_syscall4(SYS_rt_sigaction, SIGSEGV, (long)&sa, 0, sizeof(*mask));
+	raw_syscall4(SYS_rt_sigaction, sig, (long)&sa, 0, sizeof(*mask));
 }
 
-static bool queue_segv(const struct dune_crash *c)
+static void info_of(const struct dune_crash *c, siginfo_t *info)
 {
-	siginfo_t info;
+	__builtin_memset(info, 0, sizeof(*info));
+	if (c->vector == DUNE_VECTOR_DB) {
+		info->si_signo = SIGTRAP;
+		info->si_code = TRAP_TRACE;
+		info->si_addr = (void *)c->regs.rip;
+		return;
+	}
+	info->si_signo = SIGSEGV;
+	info->si_code = c->error_code & DUNE_PF_PRESENT ? SEGV_ACCERR : SEGV_MAPERR;
+	info->si_addr = (void *)c->fault_addr;
+}
 
-	__builtin_memset(&info, 0, sizeof(info));
-	info.si_signo = SIGSEGV;
-	info.si_code = c->error_code & DUNE_PF_PRESENT ? SEGV_ACCERR : SEGV_MAPERR;
-	info.si_addr = (void *)c->fault_addr;
+static bool queue(const siginfo_t *info)
+{
 	return !raw_syscall4(SYS_rt_tgsigqueueinfo, raw_syscall3(SYS_getpid, 0, 0, 0),
-			     raw_syscall3(SYS_gettid, 0, 0, 0), SIGSEGV, (long)&info);
+			     raw_syscall3(SYS_gettid, 0, 0, 0), info->si_signo, (long)info);
+}
+
+uint64_t (*dune_mask_hook)(struct dune_thread *t, uint64_t mask);
+
+uint64_t dune_block_signals(void)
+{
+	uint64_t all = ~0ul, mask = 0;
+
+	raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask, sizeof(mask));
+	return mask;
 }
 
 void dune_sigreturn(struct dune_thread *t, const struct dune_regs *regs, uint64_t mask)
@@ -136,15 +155,16 @@ void dune_sigreturn(struct dune_thread *t, const struct dune_regs *regs, uint64_
 
 void dune_signal_fault(struct dune_thread *t)
 {
-	uint64_t all = ~0ul, mask;
+	uint64_t mask = dune_block_signals();
+	siginfo_t info;
 
-	if (raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&mask,
-			 sizeof(mask)))
-		return;
-	if (!queue_segv(&t->crash)) {
+	info_of(&t->crash, &info);
+	if (dune_mask_hook)
+		mask = dune_mask_hook(t, mask);
+	if (!queue(&info)) {
 		raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof(mask));
 		return;
 	}
-	force(&mask);
+	force(info.si_signo, &mask);
 	dune_sigreturn(t, &t->crash.regs, mask);
 }

@@ -116,8 +116,8 @@ static void sregs_build(struct dune_thread *t)
 	sregs->cr3 = t->vm.view->cr3;
 	raw_syscall3(SYS_arch_prctl, ARCH_GET_FS, (long)&sregs->fs_base, 0);
 	raw_syscall3(SYS_arch_prctl, ARCH_GET_GS, (long)&sregs->gs_base, 0);
-	sregs->gdt_base = (uint64_t)t->gdt;
-	sregs->gdt_limit = sizeof(t->gdt) - 1;
+	sregs->gdt_base = (uint64_t)t->page->gdt;
+	sregs->gdt_limit = sizeof(t->page->gdt) + sizeof(t->page->cpu_desc) - 1;
 	sregs->idt_base = dune_vm.idt;
 	sregs->idt_limit = PAGE_SIZE - 1;
 	sregs->tss_base = (uint64_t)&t->tss;

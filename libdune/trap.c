@@ -49,6 +49,8 @@ static uint64_t replay_rip(const struct dune_trap *f)
 {
 	const uint8_t *code = (const uint8_t *)f->rip;
 
+	if (dune_is_step(f->vector, f->rflags))
+		return f->rip;
 	if (by_int_n(f))
 		return f->rip - 2;
 	if (f->vector == DUNE_VECTOR_BP && code[-1] == 0xcc)

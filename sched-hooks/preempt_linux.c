@@ -6,10 +6,24 @@
  */
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/topology.h>
+#include <asm/segment.h>
 
 #include "residency.h"
 #include "trace.h"
 #include "vcpu.h"
+
+/*
+ * GDT entry 15 of Linux: a data segment (read-only, accessed, expand-down, DPL 3)
+ * whose limit is the CPU and its node. See setup_getcpu() in
+ * arch/x86/kernel/cpu/common.c.
+ */
+static u64 cpu_desc(int cpu)
+{
+	u64 limit = vdso_encode_cpunode(cpu, cpu_to_node(cpu));
+
+	return 0x0040f50000000000ull | (limit & 0xffff) | (limit >> 16 & 0xf) << 48;
+}
 
 /* Preemption off, irqs on. */
 static noinline void load_slow(struct dune_vcpu *vcpu)
@@ -26,6 +40,7 @@ static noinline void load_slow(struct dune_vcpu *vcpu)
 			vcpu->initialised = true;
 		}
 		vmx_host_state_load(&vcpu->vmx);
+		WRITE_ONCE(vcpu->page->cpu_desc, cpu_desc(vcpu->vmx.last_cpu));
 		if (change == RESIDENCY_MOVED) {
 			vcpu_count(vcpu, DUNE_VCPU_migrated);
 			trace_dune_migrate(from, vcpu->vmx.last_cpu);

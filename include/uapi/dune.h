@@ -121,8 +121,10 @@ struct dune_exit {
 						 * 0: VMCALL need not check */
 #define DUNE_RUN_REENTER	(1u << 3)	/* run the guest on the way back from
 						 * a call; needs DUNE_CAP_REENTER */
+#define DUNE_RUN_NO_HLT		(1u << 4)	/* HLT is #GP, as in a process */
 #define DUNE_RUN_FLAGS		(DUNE_RUN_RECORD | DUNE_RUN_REISSUE | \
-				 DUNE_RUN_CPL0 | DUNE_RUN_REENTER)
+				 DUNE_RUN_CPL0 | DUNE_RUN_REENTER | \
+				 DUNE_RUN_NO_HLT)
 
 /* dune_vcpu_page.quantum_us, if not 0; needs DUNE_CAP_QUANTUM */
 #define DUNE_QUANTUM_MIN_US	20u
@@ -207,7 +209,14 @@ struct dune_vcpu_page {
 	__u64 irr[4];		/* 352: user space's own: pending vectors */
 	__u64 reserved1[16];			/* 384 */
 	struct dune_exit exit;			/* 512 */
-	__u64 reserved2[56];			/* 576 */
+	/*
+	 * User space's own: a GDT for the guest, say. Its 16th entry, where the
+	 * vDSO's getcpu() looks (LSL), is the module's, which keeps it at the CPU
+	 * and node that the vCPU is on: Linux' format.
+	 */
+	__u64 gdt[15];				/* 576 */
+	__u64 cpu_desc;				/* 696 */
+	__u64 reserved2[40];			/* 704 */
 	__u64 counters[DUNE_NR_VCPU_COUNTERS];	/* 1024: enum dune_vcpu_counter */
 };
 

@@ -33,6 +33,8 @@ DUNE_ABI_AT(dune_vcpu_page, notify_vector, 336);
 DUNE_ABI_AT(dune_vcpu_page, irr, 352);
 DUNE_ABI_AT(dune_vcpu_page, reserved1, 384);
 DUNE_ABI_AT(dune_vcpu_page, exit, 512);
+DUNE_ABI_AT(dune_vcpu_page, gdt, 576);
+DUNE_ABI_AT(dune_vcpu_page, cpu_desc, 696);
 DUNE_ABI_AT(dune_vcpu_page, counters, 1024);
 DUNE_ABI_ASSERT(sizeof(struct dune_vcpu_page) <= DUNE_VCPU_PAGE_SIZE);
 DUNE_ABI_ASSERT(sizeof(struct dune_vm_page) <= 4096);

@@ -361,10 +361,10 @@ static void selectors_and_stacks_are_sound(void)
 	t = dune_thread_current();
 	leave();
 	CHECK_EQ((uint64_t)t & (THREAD_SIZE - 1), 0);
-	CHECK_EQ(t->gdt[2] >> 40 & 0xff, 0x9b);
-	CHECK_EQ(t->gdt[3] >> 40 & 0xff, 0x93);
-	CHECK_EQ(t->gdt[8] >> 40 & 0xff, 0x8b);
-	CHECK_EQ((t->gdt[8] >> 16 & 0xffffff) | (t->gdt[8] >> 56) << 24 | t->gdt[9] << 32,
+	CHECK_EQ(t->page->gdt[2] >> 40 & 0xff, 0x9b);
+	CHECK_EQ(t->page->gdt[3] >> 40 & 0xff, 0x93);
+	CHECK_EQ(t->page->gdt[8] >> 40 & 0xff, 0x8b);
+	CHECK_EQ((t->page->gdt[8] >> 16 & 0xffffff) | (t->page->gdt[8] >> 56) << 24 | t->page->gdt[9] << 32,
 		 (uint64_t)&t->tss);
 	for (i = 0; i < 7; i++) {
 		CHECK(t->tss.ist[i] > (uint64_t)t && t->tss.ist[i] <= (uint64_t)t + THREAD_SIZE);

@@ -204,7 +204,8 @@ static void make_vmcall(struct guest_case *c, struct rng *r)
 	case 0: break;
 	case 1: c->run_flags = DUNE_RUN_REISSUE; break;
 	default:
-		c->run_flags = rng_next(r) & (DUNE_RUN_CPL0 | DUNE_RUN_REISSUE);
+		c->run_flags = rng_next(r) & (DUNE_RUN_CPL0 | DUNE_RUN_REISSUE |
+					      DUNE_RUN_NO_HLT);
 		c->syscall_ip = rng_one_in(r, 8) ? rng_weird(r) : ~0ull;
 	}
 }

@@ -78,7 +78,7 @@ static const struct field fields[] = {
 	FIELD(sregs.gdt_limit), FIELD(sregs.tss_limit), FIELD(quantum_us),
 	FIELD(reserved0), FIELD(id), FIELD(requests), FIELD(notify_vector),
 	FIELD(irr),
-	FIELD(reserved1), FIELD(exit), FIELD(exit.reserved), FIELD(reserved2),
+	FIELD(reserved1), FIELD(exit), FIELD(exit.reserved), FIELD(gdt), FIELD(cpu_desc),
 	FIELD(counters),
 };
 #define NR_FIELDS (sizeof(fields) / sizeof(*fields))

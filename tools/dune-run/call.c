@@ -172,7 +172,7 @@ static int on_clone3(struct dune_thread *t, const struct dune_regs *r)
 	struct run_clone c;
 	uint64_t size = r->rsi;
 
-	/* Namespaces, pidfds, cgroups and chosen ids are Linux' to make. */
+	/* Cgroups and chosen ids are Linux' to make. */
 	if (size < CLONE_ARGS_SIZE_VER0 || size > sizeof(args) ||
 	    run_copy(&args, (void *)r->rdi, size) || args.set_tid_size ||
 	    args.flags & CLONE_INTO_CGROUP || (!args.stack) != !args.stack_size)
@@ -182,8 +182,11 @@ static int on_clone3(struct dune_thread *t, const struct dune_regs *r)
 		.stack = args.stack + args.stack_size, .ptid = args.parent_tid,
 		.ctid = args.child_tid, .tls = args.tls,
 	};
-	if (c.flags & CLONE_PIDFD)
+	/* clone(), which is used for it, has one argument for both. */
+	if (c.flags & CLONE_PIDFD && c.flags & CLONE_PARENT_SETTID)
 		return natively(t);
+	if (c.flags & CLONE_PIDFD)
+		c.ptid = args.pidfd;
 	return clone_this(t, &c);
 }
 

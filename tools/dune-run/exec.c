@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "lock.h"
 #include "run.h"
 
 int run_self_fd = -1;
@@ -80,6 +81,22 @@ static void name_of(char *name, size_t size, const struct exec *e, const char *p
 		snprintf(name, size, "/dev/fd/%d", e->dirfd);
 }
 
+/* Natively that takes no descriptor: the program may have all below its limit. */
+static int open_hidden(const struct exec *e, const char *path)
+{
+	struct rlimit limit;
+	int fd;
+
+	run_lock();
+	run_fds_begin(&limit);
+	fd = open_program(e, path);
+	if (fd >= 0)
+		fd = run_fd_hide(fd);
+	run_fds_end(&limit);
+	run_unlock();
+	return fd;
+}
+
 #define OUR_ARGS	3u
 
 /* Ours, then the program's; NULL: its array cannot be read. */
@@ -135,10 +152,11 @@ void run_exec(struct dune_thread *t, void *result)
 
 	run_sigs_before_exec(run_of(t)->sigs);
 	if (run_options.follow && copy_string(path, sizeof(path), e.path))
-		fd = open_program(&e, path);
+		fd = open_hidden(&e, path);
 	if (fd >= 0) {
 		name_of(name, sizeof(name), &e, path);
 		err = exec_loader(&e, fd, name, run_of(t)->mask);
+		run_fd_gone(fd);
 		close(fd);
 	}
 	if (err != RUN_EXEC_NATIVELY)

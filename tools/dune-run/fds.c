@@ -42,31 +42,50 @@ void run_fd_gone(int fd)
 		__atomic_fetch_and(&used[i / 64], ~(1ull << i % 64), __ATOMIC_RELAXED);
 }
 
+/* Those of the parent's vm; not this program's own file. */
 void run_fds_forget(void)
 {
 	for (unsigned int i = 0; i < NR_FDS / 64; i++)
 		used[i] = 0;
+	mark(run_self_fd);
 }
 
-/* One thread at a time: run_lock. The limit is the program's again at once. */
+/* Room above the program's; the hard limit is the superuser's to raise. */
+static void limit_raise(const struct rlimit *limit)
+{
+	struct rlimit more = { .rlim_cur = base + NR_FDS, .rlim_max = limit->rlim_max };
+
+	if (more.rlim_cur <= more.rlim_max) {
+		setrlimit(RLIMIT_NOFILE, &more);
+		return;
+	}
+	more.rlim_max = more.rlim_cur;
+	if (!setrlimit(RLIMIT_NOFILE, &more))
+		return;
+	more.rlim_cur = more.rlim_max = limit->rlim_max;
+	setrlimit(RLIMIT_NOFILE, &more);
+}
+
+void run_fds_begin(struct rlimit *limit)
+{
+	getrlimit(RLIMIT_NOFILE, limit);
+	if (!base)
+		base = limit->rlim_cur < 1u << 20 ? limit->rlim_cur : 1u << 20;
+	limit_raise(limit);
+}
+
+void run_fds_end(const struct rlimit *limit)
+{
+	setrlimit(RLIMIT_NOFILE, limit);
+}
+
 int run_fd_hide(int fd)
 {
-	struct rlimit limit, more;
-	int high;
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, base);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return -errno;
-	if (!base)
-		base = limit.rlim_cur < 1u << 20 ? limit.rlim_cur : 1u << 20;
-	more = limit;
-	if (more.rlim_cur < base + NR_FDS)
-		more.rlim_cur = base + NR_FDS < limit.rlim_max ? base + NR_FDS : limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &more);
-	high = fcntl(fd, F_DUPFD_CLOEXEC, base);
-	/* The hard limit leaves no room above: below it, then. */
+	/* No room above: below it, then. */
 	if (high < 0)
 		high = fcntl(fd, F_DUPFD_CLOEXEC, base > 64 ? base - 64 : 3);
-	setrlimit(RLIMIT_NOFILE, &limit);
 	if (high < 0)
 		return -errno;
 	close(fd);

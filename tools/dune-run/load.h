@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 /* A mapped ELF file. Addresses are where it is now. */
 struct object {
@@ -24,6 +25,7 @@ struct program {
 	int argc;
 	char **argv, **envp;
 	uint64_t mask;			/* blocked signals */
+	struct rlimit limit;		/* of its descriptors, while it is loaded */
 };
 
 #pragma GCC visibility push(hidden)

@@ -193,6 +193,7 @@ int main(int argc, char **argv)
 	char *name;
 	int err;
 
+	argp_err_exit_status = EXIT_OURS;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a);
 	if (a.inside) {
 		/* The first is the name that execve() was told. */
@@ -203,6 +204,8 @@ int main(int argc, char **argv)
 		find(&p);
 	}
 	name = p.execfn;
+	/* Linux needs no descriptors to load it: it may have inherited all. */
+	run_fds_begin(&p.limit);
 	err = script_resolve(&p);
 	if (!err)
 		err = program_start(&p);

@@ -23,19 +23,31 @@
 
 struct run_options run_options = { .follow = true };
 
-int run_vm_init(void)
+static int vm_init_here(void)
 {
 	int err = dune_init(), fd;
 
 	if (err)
 		return err;
 	dune_vm.run_flags &= ~(DUNE_RUN_REENTER | DUNE_RUN_REISSUE);
+	dune_vm.run_flags |= DUNE_RUN_NO_HLT;
 	if (run_options.reissue)
 		dune_vm.run_flags |= DUNE_RUN_REISSUE;
 	fd = run_fd_hide(dune_vm.fd);
 	if (fd >= 0)
 		dune_vm.fd = fd;
 	return dune_trap_register(RUN_VECTOR, run_guest_deferred, NULL, DUNE_TRAP_FAST);
+}
+
+int run_vm_init(void)
+{
+	struct rlimit limit;
+	int err;
+
+	run_fds_begin(&limit);
+	err = vm_init_here();
+	run_fds_end(&limit);
+	return err;
 }
 
 /* Said once: what follows is right, but not in Dune mode. */
@@ -147,12 +159,11 @@ static bool is_fork(const struct run_clone *c)
 
 static long fork_as(const struct run_clone *c)
 {
-	const uint64_t ours = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID |
-			      CLONE_PARENT_SETTID | CLONE_SETTLS;
+	const uint64_t ours = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_SETTLS;
 
 	if (is_fork(c))
 		return fork();
-	return syscall(SYS_clone, (c->flags & ~ours) | c->exit_signal, NULL, NULL, NULL, NULL);
+	return syscall(SYS_clone, (c->flags & ~ours) | c->exit_signal, NULL, c->ptid, NULL, NULL);
 }
 
 /*
@@ -178,7 +189,7 @@ void run_fork(struct dune_thread *t, struct run_clone *c)
 	c->result = pid < 0 ? -errno : pid;
 	run_unlock();
 	tid = pid;
-	if (pid > 0 && c->flags & CLONE_PARENT_SETTID)
+	if (pid > 0 && is_fork(c) && c->flags & CLONE_PARENT_SETTID)
 		run_copy((void *)c->ptid, &tid, sizeof(tid));
 }
 

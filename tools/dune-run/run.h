@@ -19,12 +19,16 @@
 #include "rawsys.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/ucontext.h>
 
 #define RUN_NSIG	64u
 /* By which the guest is told that signals wait: any that is nobody else's. */
 #define RUN_VECTOR	254u
 #define RUN_ALL		(~0ull)
+#define RUN_BIT(sig)	(1ull << ((sig) - 1))
+/* Whatever the program says, run_signal has them. */
+#define RUN_OURS	(RUN_BIT(SIGSEGV) | RUN_BIT(SIGBUS))
 
 /* What the program asked for; of Linux' own we ask for run_signal. */
 struct run_action {
@@ -120,12 +124,17 @@ void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc);
 struct dune_thread *run_find(void);
 uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc);
 enum dune_trap_action run_guest_deferred(struct dune_trap *f, void *arg);
-void run_before_replay(struct dune_thread *t);
+uint64_t run_native_mask(struct dune_thread *t, uint64_t mask);
 /* Ignored signals that only look handled, before execve(); and back. */
 void run_sigs_before_exec(struct run_sigs *s);
 void run_sigs_after_exec(struct run_sigs *s);
 
-/* fds.c */
+/*
+ * fds.c: descriptors are made, and hidden, between begin and end, when the program's
+ * limit (*limit) does not hold. Under run_lock, once there are threads.
+ */
+void run_fds_begin(struct rlimit *limit);
+void run_fds_end(const struct rlimit *limit);
 int run_fd_hide(int fd);		/* its new number, or a negative errno */
 void run_fd_gone(int fd);
 /* Bare. t: a vfork() child's is in another table. */
@@ -172,11 +181,15 @@ static inline void run_fs_set(uint64_t base)
 	asm volatile("wrfsbase %0" : : "r" (base) : "memory");
 }
 
+/*
+ * But those by which run_copy() learns of a bad address: they stay as the program
+ * has them. Returns the mask before.
+ */
 static inline uint64_t run_block_all(void)
 {
-	uint64_t all = RUN_ALL, old = 0;
+	uint64_t most = ~RUN_OURS, old = 0;
 
-	raw_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(old));
+	raw_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&most, (long)&old, sizeof(old));
 	return old;
 }
 

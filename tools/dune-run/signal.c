@@ -28,17 +28,13 @@
 #define FLAG_RF		0x10000ull
 
 #define KERNEL_SA_RESTORER	0x04000000ul
-#define BIT_OF(sig)	(1ull << ((sig) - 1))
 
 struct run_sigs run_sigs;
 
 /* By default they make a core file, which is to show the program's registers. */
-#define CORES	(BIT_OF(SIGQUIT) | BIT_OF(SIGILL) | BIT_OF(SIGABRT) | BIT_OF(SIGFPE) | \
-		 BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGSYS) | BIT_OF(SIGTRAP) | \
-		 BIT_OF(SIGXCPU) | BIT_OF(SIGXFSZ))
-/* run_copy() needs them, whatever the program says. */
-#define OURS	(BIT_OF(SIGSEGV) | BIT_OF(SIGBUS))
-
+#define CORES	(RUN_BIT(SIGQUIT) | RUN_BIT(SIGILL) | RUN_BIT(SIGABRT) | RUN_BIT(SIGFPE) | \
+		 RUN_BIT(SIGSEGV) | RUN_BIT(SIGBUS) | RUN_BIT(SIGSYS) | RUN_BIT(SIGTRAP) | \
+		 RUN_BIT(SIGXCPU) | RUN_BIT(SIGXFSZ))
 static void lock(struct run_sigs *s)
 {
 	while (__atomic_exchange_n(&s->lock, 1, __ATOMIC_ACQUIRE))
@@ -63,9 +59,9 @@ static bool is_handler(const struct run_action *a)
 /* Must Linux call us for it? */
 static bool wanted(int sig, const struct run_action *a)
 {
-	if (is_handler(a) || BIT_OF(sig) & OURS)
+	if (is_handler(a) || RUN_BIT(sig) & RUN_OURS)
 		return true;
-	return a->handler == (uint64_t)SIG_DFL && BIT_OF(sig) & CORES;
+	return a->handler == (uint64_t)SIG_DFL && RUN_BIT(sig) & CORES;
 }
 
 static long ask_linux(int sig, const struct run_action *a, struct run_action *old)
@@ -100,14 +96,14 @@ void run_sigs_init(void)
 void run_sigs_before_exec(struct run_sigs *s)
 {
 	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
-		if (BIT_OF(sig) & OURS && s->action[sig].handler == (uint64_t)SIG_IGN)
+		if (RUN_BIT(sig) & RUN_OURS && s->action[sig].handler == (uint64_t)SIG_IGN)
 			kernel_action(sig, &s->action[sig], NULL);
 }
 
 void run_sigs_after_exec(struct run_sigs *s)
 {
 	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
-		if (BIT_OF(sig) & OURS)
+		if (RUN_BIT(sig) & RUN_OURS)
 			ask_linux(sig, &s->action[sig], NULL);
 }
 
@@ -258,7 +254,7 @@ void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc)
 	struct run_thread *run = run_of(t);
 
 	if (uc->uc_mcontext.gregs[REG_RIP] == (greg_t)(uint64_t)run_copy_insn &&
-	    BIT_OF(sig) & OURS && info->si_code > 0) {
+	    RUN_BIT(sig) & RUN_OURS && info->si_code > 0) {
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uint64_t)run_copy_fault;
 		return;
 	}
@@ -328,12 +324,12 @@ static void by_default(int sig, siginfo_t *info, ucontext_t *uc)
 
 	kernel_action(sig, &dfl, NULL);
 	queue_again(sig, info);
-	mask_set(uc, mask_get(uc) & ~BIT_OF(sig));
+	mask_set(uc, mask_get(uc) & ~RUN_BIT(sig));
 }
 
 static uint64_t mask_of_handler(int sig, const struct run_action *a, uint64_t mask)
 {
-	return mask | a->mask | (a->flags & SA_NODEFER ? 0 : BIT_OF(sig));
+	return mask | a->mask | (a->flags & SA_NODEFER ? 0 : RUN_BIT(sig));
 }
 
 /* Where a call's argument says what signal mask it waits with; 0: it is no such call. */
@@ -419,11 +415,16 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 		from_frame(&r, g);
 	}
 	/* It has a handler no more: Linux knows. */
-	if (!is_handler(&a) && !(BIT_OF(sig) & CORES)) {
+	if (!is_handler(&a) && !(RUN_BIT(sig) & CORES)) {
 		queue_again(sig, info);
 		return 1;
 	}
 	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
+	/* Of a call: where it was made. Of a step that libdune has made a signal: which. */
+	if (sig == SIGSYS && info->si_code > 0)
+		info->si_call_addr = (void *)r.rip;
+	if (sig == SIGTRAP && info->si_code == TRAP_TRACE)
+		g[REG_TRAPNO] = DUNE_VECTOR_DB;
 	to_frame(g, &r);
 	if (!is_handler(&a)) {
 		by_default(sig, info, uc);
@@ -459,15 +460,14 @@ struct dune_thread *run_find(void)
  * The program goes on natively: its fault is to become a signal. A signal that
  * came meanwhile waits up to there, as does one that comes now.
  */
-void run_before_replay(struct dune_thread *t)
+uint64_t run_native_mask(struct dune_thread *t, uint64_t mask)
 {
 	struct run_thread *run = run_of(t);
-	uint64_t mask = run_block_all();
 
 	if (run->pending)
 		mask = run->mask;
 	run->pending = 0;
-	dune_sigreturn(t, &t->crash.regs, mask);
+	return mask;
 }
 
 int run_sigreturn(struct dune_thread *t)

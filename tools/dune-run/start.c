@@ -23,6 +23,13 @@
 #define PAGE_DOWN(x)	((x) & ~(PAGE_SIZE - 1))
 #define PAGE_UP(x)	PAGE_DOWN((x) + PAGE_SIZE - 1)
 
+static void copy_pages(void *to, const void *from, size_t size)
+{
+	size_t words = size / 8;
+
+	asm volatile("rep movsq" : "+D" (to), "+S" (from), "+c" (words) : : "memory");
+}
+
 /*
  * Linux changes the file that a process executes only when the old one is not
  * mapped any more: so this program's pages become anonymous ones.
@@ -34,7 +41,7 @@ static bool page_over(uint64_t start, uint64_t end, int prot)
 
 	if (copy == MAP_FAILED)
 		return false;
-	memcpy(copy, (void *)start, size);
+	copy_pages(copy, (void *)start, size);
 	if (mprotect(copy, size, prot) ||
 	    mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) == MAP_FAILED) {
 		munmap(copy, size);
@@ -70,6 +77,9 @@ static bool leave_the_file(void)
 	return ok;
 }
 
+/* Before there is a vm, which would follow all that. The file is root's to change. */
+static bool file_left;
+
 static uint64_t brk_start(const struct object *o)
 {
 	uint64_t pages = 0;
@@ -83,6 +93,7 @@ static uint64_t brk_start(const struct object *o)
 static void tell_linux(const struct program *p, const struct object *o, const struct image *image)
 {
 	uint64_t brk = brk_start(o);
+	const char *slash = strrchr(p->execfn, '/');
 	struct prctl_mm_map map = {
 		.start_code = o->start_code, .end_code = o->end_code,
 		.start_data = o->start_data, .end_data = o->end_data,
@@ -92,12 +103,10 @@ static void tell_linux(const struct program *p, const struct object *o, const st
 		.env_start = image->env_start, .env_end = image->env_end,
 		.auxv = (__u64 *)(image->bytes + (image->auxv - image->at)),
 		.auxv_size = image->auxv_size,
-		.exe_fd = leave_the_file() ? p->fd : -1,
+		.exe_fd = file_left ? p->fd : -1,
 	};
-	const char *slash = strrchr(p->execfn, '/');
 
 	if (prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0)) {
-		/* The file is for the superuser to change. */
 		map.exe_fd = -1;
 		prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0);
 	}
@@ -141,12 +150,17 @@ static void start_here(void *arg)
 	run_thread(s->t, NULL, 0);
 }
 
+/* For execve(): this program, whatever file the process executes by then. */
 static int self_open(void)
 {
-	run_self_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (run_self_fd < 0)
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct rlimit limit;
+
+	if (fd < 0)
 		return -errno;
-	run_self_fd = run_fd_hide(run_self_fd);
+	run_fds_begin(&limit);
+	run_self_fd = run_fd_hide(fd);
+	run_fds_end(&limit);
 	return run_self_fd < 0 ? run_self_fd : 0;
 }
 
@@ -158,11 +172,8 @@ static void executable_stack(const struct image *image)
 
 static int prepare(struct dune_thread **t)
 {
-	int err = self_open();
+	int err = run_vm_init();
 
-	if (err)
-		return err;
-	err = run_vm_init();
 	if (!err)
 		err = run_thread_ready(t);
 	if (err)
@@ -186,12 +197,17 @@ int program_start(struct program *p)
 	err = object_map(p->fd, OBJECT_PROGRAM, &program);
 	if (!err && program.interp)
 		err = map_interpreter(program.interp, &interp);
+	run_fds_end(&p->limit);
 	if (!err)
 		err = image_make(p, &program, program.interp ? &interp : NULL, random, &image);
 	if (err)
 		return err;
 	environ = no_environment;
 	run_block_all();
+	err = self_open();
+	if (err)
+		return err;
+	file_left = geteuid() == 0 && leave_the_file();
 	if (prepare(&s.t))
 		return -ENXIO;
 	tell_linux(p, &program, &image);
@@ -200,7 +216,7 @@ int program_start(struct program *p)
 		executable_stack(&image);
 	run_filter_init();
 	run_sigs_init();
-	dune_replay_hook = run_before_replay;
+	dune_mask_hook = run_native_mask;
 	syscall(SYS_set_tid_address, 0);
 	syscall(SYS_set_robust_list, NULL, 24);
 	s.entry = program.interp ? interp.entry : program.entry;

@@ -61,18 +61,29 @@ void run_thread_gone(struct dune_thread *t)
 	__atomic_store_n(&threads[t->page->id], NULL, __ATOMIC_RELEASE);
 }
 
+static int prepare(struct dune_thread **t)
+{
+	struct rlimit limit;
+	int err, fd;
+
+	run_fds_begin(&limit);
+	err = dune_thread_prepare(t);
+	fd = err ? err : run_fd_hide((*t)->fd);
+	run_fds_end(&limit);
+	if (fd >= 0)
+		(*t)->fd = fd;
+	return err;
+}
+
 /* Under run_lock. *t is ready to run, but for its registers. 0 or a negative errno */
 int run_thread_ready(struct dune_thread **thread)
 {
 	struct run_thread *run;
 	struct dune_thread *t;
-	int err = dune_thread_prepare(&t), fd;
+	int err = prepare(&t);
 
 	if (err)
 		return err;
-	fd = run_fd_hide(t->fd);
-	if (fd >= 0)
-		t->fd = fd;
 	run = run_of(t);
 	memset(run, 0, sizeof(*run));
 	run->own_fs = run_fs();

@@ -82,6 +82,9 @@ static void refused(void)
 
 void part_refused(void)
 {
+	/* The thread's own memory does not come where something was unmapped. */
+	mode_enter();
+	mode_exit();
 	refused();
 	segvs = 0;
 	signal(SIGSEGV, on_segv);
