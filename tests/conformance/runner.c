@@ -128,7 +128,7 @@ static void child(const struct row *row, const char *mode)
 	if (chdir(FOLDER))
 		_exit(125);
 	if (!strcmp(mode, "native") || strstr(row->command, "$RUN"))
-		execl("/bin/sh", "sh", "-c", row->command, (char *)NULL);
+		execl("/bin/sh", "/bin/sh", "-c", row->command, (char *)NULL);
 	else
 		execl(program, program, backend, "/bin/sh", "-c", row->command, (char *)NULL);
 	_exit(125);

@@ -4,6 +4,7 @@ cat >cmds <<'END'
 set confirm off
 set debuginfod enabled off
 set startup-with-shell off
+set breakpoint pending on
 break write
 run
 printf "arguments %d %d\n", (int)$rdi, (int)$rdx
@@ -12,4 +13,4 @@ delete
 stepi
 continue
 END
-gdb -nx -batch -x cmds --args /bin/echo hello 2>&1 | grep -E '^arguments|hello|exited|Breakpoint 1,'
+gdb -nx -batch -x cmds --args /bin/echo hello 2>&1 | grep -E '^arguments|hello|exited|Breakpoint 1,' | sed 's/process [0-9]*/process/'

@@ -62,12 +62,11 @@ def main():
             p.join()
         print(method, list(array), [p.exitcode for p in ps])
     r, w = os.pipe()
-    os.dup2(w, 9)
     pid = os.fork()
     if pid == 0:
-        os.execvp('sh', ['sh', '-c', f'echo through {signal.SIGTERM} >&9'])
+        os.dup2(w, 1)
+        os.execvp('sh', ['sh', '-c', f'echo through a pipe {signal.SIGTERM}'])
     os.close(w)
-    os.close(9)
     print(os.fdopen(r).read().strip(), os.waitpid(pid, 0)[1])
 
 
