@@ -24,12 +24,26 @@
 /* So often may an access be refused while Linux allows it and nothing changes. */
 #define REFUSED_MAX	16
 
+/* What we call is libc's: it wants its own thread pointer. Returns the one before. */
+static uint64_t own_fs(const struct dune_thread *t)
+{
+	uint64_t fs = 0;
+
+	if (t->own_fs)
+		asm volatile("rdfsbase %0; wrfsbase %1" : "=&r" (fs) : "r" (t->own_fs) : "memory");
+	return fs;
+}
+
 static void call_on(struct dune_thread *t, void (*fn)(void *), uint64_t sp)
 {
+	uint64_t fs = own_fs(t);
+
 	if (sp)
 		dune_call_on_stack(fn, t, sp);
 	else
 		fn(t);
+	if (t->own_fs)
+		asm volatile("wrfsbase %0" : : "r" (fs) : "memory");
 }
 
 /* fn(t) at stack pointer sp (0: on this stack); fn may use vector registers. */
@@ -208,6 +222,7 @@ static _Noreturn void die(struct dune_thread *t)
 
 	if (dune_crash_wanted())
 		call_saved(t, dune_crash_call, sp);
+	own_fs(t);
 	dune_crash_die(t);
 }
 
@@ -235,6 +250,8 @@ int dune_host_exit(struct dune_thread *t, long ret)
 		dune_why_set("DUNE_RUN failed: error %ld", -ret);
 		return enter_failed(t, ret);
 	}
+	if (ret < 0)
+		own_fs(t);
 	if (ret < 0)
 		dune_run_failed_die(t, ret);
 	if (ret == DUNE_EXIT_FAULT)

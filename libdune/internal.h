@@ -94,6 +94,8 @@ struct dune_thread {
 	struct dune_thread *next;	/* list of all, or of the free ones */
 	struct dune_thread *prev;
 
+	/* dune-run: the thread pointer of our libc, where the program has another. */
+	uint64_t own_fs;
 	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
 	struct dune_crash crash;
 };

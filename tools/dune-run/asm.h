@@ -12,6 +12,9 @@
 #define RUN_MASK	(RUN_OFFSET + 8)
 #define RUN_SP		(RUN_OFFSET + 16)
 #define RUN_RETURN_SP	(RUN_OFFSET + 24)
+#define RUN_ALT_LOW	(RUN_OFFSET + 32)
+#define RUN_ALT_HIGH	(RUN_OFFSET + 40)
+#define RUN_OLD_MASK	(RUN_OFFSET + 48)
 
 /* What run_host() asks the stub to do. */
 #define RUN_AGAIN	0	/* run the guest */

@@ -14,7 +14,7 @@ uint64_t run_filter[RUN_CALLS / 64];
 
 static const uint16_t filtered[] = {
 	SYS_close, SYS_dup2, SYS_dup3, SYS_close_range,
-	SYS_rt_sigaction, SYS_rt_sigreturn,
+	SYS_rt_sigaction, SYS_rt_sigreturn, SYS_sigaltstack,
 	SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_exit, SYS_exit_group,
 	SYS_execve, SYS_execveat,
 	SYS_arch_prctl, SYS_rseq,
@@ -122,6 +122,9 @@ static int on_dup(struct dune_thread *t, const struct dune_regs *r)
 
 /* What the program may share by threads of ours: all that ours share. */
 #define THREAD_FLAGS	(CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+#define THREAD_MAY	(THREAD_FLAGS | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SETTLS | \
+			 CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | \
+			 CLONE_DETACHED | CLONE_UNTRACED | CLONE_PTRACE)
 #define SIGNAL_MASK	0xffull
 
 static void clone_any(struct dune_thread *t, void *arg)
@@ -137,14 +140,17 @@ static void clone_any(struct dune_thread *t, void *arg)
 }
 
 /*
- * Linux finds what is wrong with the flags. A task that shares the memory and is
- * neither a thread nor waited for has no place for what is ours: plain mode.
+ * What is not, Linux finds wrong, or the task is in plain mode: one that shares the
+ * memory and is neither a thread nor waited for has no place for what is ours; one
+ * that shares descriptors would close ours.
  */
 static bool for_us(const struct run_clone *c)
 {
 	if (c->flags & CLONE_THREAD)
 		return (c->flags & THREAD_FLAGS) == THREAD_FLAGS && c->stack &&
-		       !(c->flags & (CLONE_PIDFD | CLONE_VFORK));
+		       !(c->flags & ~THREAD_MAY);
+	if (c->flags >> 32 || c->exit_signal > SIGNAL_MASK || c->flags & CLONE_FILES)
+		return false;
 	return !(c->flags & CLONE_VM) || c->flags & CLONE_VFORK;
 }
 
@@ -228,15 +234,20 @@ static int on_exit_group(struct dune_thread *t, const struct dune_regs *r)
 	__builtin_unreachable();
 }
 
-static void thread_ends(struct dune_thread *t, void *code)
+/* On a stack that is nobody else's: that of the thread is free then. */
+static void first_ends(void *thread)
 {
+	struct dune_thread *t = thread;
+	uint64_t code = t->page->regs.rdi;
 	int fd = t->fd;
 
-	(void)code;
 	run_thread_gone(t);
-	dune_thread_exit(t);
 	run_fd_gone(fd);
+	dune_thread_exit(t);
+	raw_syscall3(SYS_exit, code, 0, 0);
 }
+
+static char end_stack[64 << 10] __attribute__((aligned(16)));
 
 /*
  * The first thread has nowhere to return to. In the others our own libc ends: what
@@ -248,15 +259,15 @@ static int on_thread_exit(struct dune_thread *t, const struct dune_regs *r)
 
 	if (run->is_child)
 		raw_syscall3(SYS_exit, r->rdi, 0, 0);
-	if (run->is_first) {
-		run_block_all();
-		run_fs_set(run->own_fs);
-		thread_ends(t, NULL);
-		raw_syscall3(SYS_exit, r->rdi, 0, 0);
+	dune_block_signals();
+	/* A signal that has waited is not this thread's alone: first that. */
+	if (run->pending) {
+		run_at_call(t);
+		return RUN_AGAIN;
 	}
-	run_block_all();
 	run_fs_set(run->own_fs);
-	run->pending = 0;
+	if (run->is_first)
+		dune_call_on_stack(first_ends, t, (uint64_t)end_stack + sizeof(end_stack));
 	return RUN_END;
 }
 
@@ -298,6 +309,9 @@ static int on_call(struct dune_thread *t)
 		return result(t, run_sigaction(t, &r));
 	case SYS_rt_sigreturn:
 		return run_sigreturn(t);
+	case SYS_sigaltstack:
+		run_sigaltstack(t, &r);
+		return natively(t);
 	case SYS_clone:
 		return on_clone(t, &r);
 	case SYS_clone3:

@@ -47,20 +47,15 @@ static bool copy_string(char *to, size_t size, uint64_t from)
 /* The program, open; -1: Linux is to say what it is. */
 static int open_program(const struct exec *e, const char *path)
 {
-	int fd;
+	char there[40];
+	int fd = -1;
 
 	if (e->flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return -1;
-	if (!*path)
-		fd = e->flags & AT_EMPTY_PATH ? openat(e->dirfd, ".", O_RDONLY | O_CLOEXEC) : -1;
-	else
+	if (*path) {
 		fd = openat(e->dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
 			    (e->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0));
-	if (!*path && e->flags & AT_EMPTY_PATH) {
-		char there[40];
-
-		if (fd >= 0)
-			close(fd);
+	} else if (e->flags & AT_EMPTY_PATH) {
 		snprintf(there, sizeof(there), "/proc/self/fd/%d", e->dirfd);
 		fd = open(there, O_RDONLY | O_CLOEXEC);
 	}
@@ -82,22 +77,25 @@ static void name_of(char *name, size_t size, const struct exec *e, const char *p
 }
 
 /* Natively that takes no descriptor: the program may have all below its limit. */
-static int open_hidden(const struct exec *e, const char *path)
+static int open_hidden(const struct dune_thread *t, const struct exec *e, const char *path)
 {
+	bool is_child = run_of((struct dune_thread *)t)->is_child;
 	struct rlimit limit;
 	int fd;
 
-	run_lock();
+	if (!is_child)
+		run_lock();
 	run_fds_begin(&limit);
 	fd = open_program(e, path);
 	if (fd >= 0)
 		fd = run_fd_hide(fd);
 	run_fds_end(&limit);
-	run_unlock();
+	if (!is_child)
+		run_unlock();
 	return fd;
 }
 
-#define OUR_ARGS	3u
+#define OUR_ARGS	4u
 
 /* Ours, then the program's; NULL: its array cannot be read. */
 static char **new_argv(uint64_t from, char *const ours[OUR_ARGS], size_t *size)
@@ -126,7 +124,7 @@ static char **new_argv(uint64_t from, char *const ours[OUR_ARGS], size_t *size)
 static long exec_loader(const struct exec *e, int fd, char *name, uint64_t mask)
 {
 	char inside[96];
-	char *ours[OUR_ARGS] = { "dune-run", inside, name };
+	char *ours[OUR_ARGS] = { "dune-run", inside, "--", name };
 	size_t size;
 	char **argv;
 	long err;
@@ -152,7 +150,7 @@ void run_exec(struct dune_thread *t, void *result)
 
 	run_sigs_before_exec(run_of(t)->sigs);
 	if (run_options.follow && copy_string(path, sizeof(path), e.path))
-		fd = open_hidden(&e, path);
+		fd = open_hidden(t, &e, path);
 	if (fd >= 0) {
 		name_of(name, sizeof(name), &e, path);
 		err = exec_loader(&e, fd, name, run_of(t)->mask);

@@ -50,30 +50,36 @@ void run_fds_forget(void)
 	mark(run_self_fd);
 }
 
+/* What the limit is between begin and end. */
+static struct rlimit raised;
+
 /* Room above the program's; the hard limit is the superuser's to raise. */
 static void limit_raise(const struct rlimit *limit)
 {
 	struct rlimit more = { .rlim_cur = base + NR_FDS, .rlim_max = limit->rlim_max };
 
-	if (more.rlim_cur <= more.rlim_max) {
+	raised = *limit;
+	if (limit->rlim_cur >= more.rlim_cur)
+		return;
+	if (more.rlim_max < more.rlim_cur)
+		more.rlim_max = more.rlim_cur;
+	if (setrlimit(RLIMIT_NOFILE, &more)) {
+		more.rlim_cur = more.rlim_max = limit->rlim_max;
 		setrlimit(RLIMIT_NOFILE, &more);
-		return;
 	}
-	more.rlim_max = more.rlim_cur;
-	if (!setrlimit(RLIMIT_NOFILE, &more))
-		return;
-	more.rlim_cur = more.rlim_max = limit->rlim_max;
-	setrlimit(RLIMIT_NOFILE, &more);
+	raised = more;
 }
 
 /* Less than this above the program's limit: then the last quarter below it. */
 #define ROOM_LEAST	64u
+/* A process's table is as large as its highest descriptor: fork() copies it. */
+#define BASE_MOST	(1u << 14)
 
 static void base_choose(const struct rlimit *limit)
 {
 	struct rlimit now;
 
-	base = limit->rlim_cur < 1u << 20 ? limit->rlim_cur : 1u << 20;
+	base = limit->rlim_cur < BASE_MOST ? limit->rlim_cur : BASE_MOST;
 	limit_raise(limit);
 	getrlimit(RLIMIT_NOFILE, &now);
 	if (now.rlim_cur < base + ROOM_LEAST)
@@ -88,9 +94,14 @@ void run_fds_begin(struct rlimit *limit)
 	limit_raise(limit);
 }
 
+/* Unless another thread has set its own meanwhile. */
 void run_fds_end(const struct rlimit *limit)
 {
-	setrlimit(RLIMIT_NOFILE, limit);
+	struct rlimit now;
+
+	if (!getrlimit(RLIMIT_NOFILE, &now) && now.rlim_cur == raised.rlim_cur &&
+	    now.rlim_max == raised.rlim_max)
+		setrlimit(RLIMIT_NOFILE, limit);
 }
 
 int run_fd_hide(int fd)
@@ -104,6 +115,8 @@ int run_fd_hide(int fd)
 	return high;
 }
 
+#define RANGE_FLAGS	6u	/* CLOSE_RANGE_UNSHARE, _CLOEXEC */
+
 /* All but ours; these close at execve() as it is. */
 long run_close_range(const struct dune_thread *t, unsigned int first, unsigned int last,
 		     unsigned int flags)
@@ -111,7 +124,7 @@ long run_close_range(const struct dune_thread *t, unsigned int first, unsigned i
 	unsigned int end = base + NR_FDS - 1, fd;
 	long err;
 
-	if (!base || first > last || first > end || last < base)
+	if (!base || first > last || first > end || last < base || flags & ~RANGE_FLAGS)
 		return raw_syscall3(SYS_close_range, first, last, flags);
 	if (first < base) {
 		err = raw_syscall3(SYS_close_range, first, base - 1, flags);

@@ -188,6 +188,7 @@ static void find(struct program *p)
 
 int main(int argc, char **argv)
 {
+	static char *no_args[] = { "", NULL };
 	struct program p = { .fd = -1, .envp = environ };
 	struct args a = { .program = &p };
 	char *name;
@@ -200,6 +201,11 @@ int main(int argc, char **argv)
 		p.execfn = p.argv[0];
 		p.argv++;
 		p.argc--;
+		/* As Linux gives one to who is given none. */
+		if (!p.argc)
+			p.argv = no_args;
+		if (!p.argc)
+			p.argc = 1;
 	} else {
 		find(&p);
 	}

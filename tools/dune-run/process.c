@@ -64,6 +64,7 @@ struct child {
 	uint64_t fs, mask;
 	const void *vectors;
 	struct run_sigs *sigs;
+	uint64_t alt_low, alt_high;
 	struct dune_thread *t;		/* out, vfork(): the child's */
 };
 
@@ -77,6 +78,8 @@ static void child_init(struct child *child, struct dune_thread *t, struct run_cl
 		.mask = run->mask,
 		.vectors = run->vectors,
 		.sigs = run->sigs,
+		.alt_low = run->alt_low,
+		.alt_high = run->alt_high,
 	};
 	run_child_regs(t, c, &child->regs);
 }
@@ -145,6 +148,8 @@ static void fork_child(void *arg)
 		run_without_dune(&child.regs, child.mask, vectors, child.fs);
 	}
 	run_of(t)->is_first = 1;
+	run_of(t)->alt_low = child.alt_low;
+	run_of(t)->alt_high = child.alt_high;
 	go(t, &child, vectors);
 }
 
@@ -177,17 +182,22 @@ void run_fork(struct dune_thread *t, struct run_clone *c)
 	int tid;
 
 	child_init(&child, t, c);
-	run_lock();
+	if (!run_of(t)->is_child)
+		run_lock();
+	run_sigs_lock(child.sigs);
 	errno = ENOMEM;
 	if (fork_stack_make())
 		pid = fork_as(c);
 	if (!pid) {
 		if (child.sigs != &run_sigs)
 			run_sigs = *child.sigs;
+		run_sigs.lock = 0;
 		dune_call_on_stack(fork_child, &child, (uint64_t)fork_stack + CHILD_STACK);
 	}
 	c->result = pid < 0 ? -errno : pid;
-	run_unlock();
+	run_sigs_unlock(child.sigs);
+	if (!run_of(t)->is_child)
+		run_unlock();
 	tid = pid;
 	if (pid > 0 && is_fork(c) && c->flags & CLONE_PARENT_SETTID)
 		run_copy((void *)c->ptid, &tid, sizeof(tid));
@@ -202,25 +212,30 @@ static int vfork_child(void *arg)
 	int err;
 
 	dune_thread_lend();
-	run_lock();
+	/* run_lock is our parent's meanwhile. */
 	err = run_thread_ready(&t);
-	run_unlock();
 	if (err) {
 		say_without(dune_why());
 		run_without_dune(&child->regs, child->mask, child->vectors, child->fs);
 	}
 	child->t = t;
 	run_of(t)->is_child = 1;
+	run_of(t)->alt_low = child->alt_low;
+	run_of(t)->alt_high = child->alt_high;
 	go(t, child, child->vectors);
 	return 0;
 }
 
-/* The parent of a vfork() that one vfork()ed: which thread pointer is it? The same. */
+/*
+ * Under run_lock: the child's vCPU goes when it likes, and nobody must get its id
+ * before the parent has forgotten it. Its own children need no lock: it has it.
+ */
 void run_vfork(struct dune_thread *t, struct run_clone *c)
 {
 	uint64_t flags = c->flags & ~(uint64_t)CLONE_SETTLS;
-	struct run_sigs sigs = *run_of(t)->sigs;
+	bool is_child = run_of(t)->is_child;
 	struct child child;
+	struct run_sigs sigs;
 	void *stack;
 	int pid;
 
@@ -230,15 +245,21 @@ void run_vfork(struct dune_thread *t, struct run_clone *c)
 		return;
 	}
 	child_init(&child, t, c);
-	if (!(c->flags & CLONE_SIGHAND)) {
-		sigs.lock = 0;
+	if (!is_child)
+		run_lock();
+	run_sigs_lock(child.sigs);
+	sigs = *child.sigs;
+	sigs.lock = 0;
+	if (!(c->flags & CLONE_SIGHAND))
 		child.sigs = &sigs;
-	}
+	run_sigs_unlock(run_of(t)->sigs);
 	pid = clone(vfork_child, (char *)stack + CHILD_STACK, flags | c->exit_signal, &child,
 		    c->ptid, NULL, c->ctid);
 	c->result = pid < 0 ? -errno : pid;
 	if (child.t)
 		run_thread_gone(child.t);
 	dune_thread_return(t, child.t);
+	if (!is_child)
+		run_unlock();
 	munmap(stack, CHILD_STACK);
 }

@@ -23,6 +23,8 @@
 #include <sys/ucontext.h>
 
 #define RUN_NSIG	64u
+/* struct ucontext of Linux, which is shorter than libc's */
+#define RUN_FRAME	304u
 /* By which the guest is told that signals wait: any that is nobody else's. */
 #define RUN_VECTOR	254u
 #define RUN_ALL		(~0ull)
@@ -46,6 +48,9 @@ struct run_thread {
 	uint64_t mask;
 	uint64_t sp;		/* RUN_SIGRETURN's */
 	uint64_t return_sp;	/* run_thread()'s */
+	uint64_t alt_low;	/* the alternate stack; none: low above high */
+	uint64_t alt_high;
+	uint64_t old_mask;	/* the stub's */
 	uint64_t own_fs;	/* our thread pointer */
 	uint64_t program_fs;	/* during run_plain() */
 	const void *vectors;	/* the program's, during run_plain() */
@@ -55,6 +60,7 @@ struct run_thread {
 	uint32_t is_first;	/* the thread of main(): its end is no return */
 	uint32_t left;		/* regs are the program's, the guest's own do not count */
 	struct dune_regs regs;
+	char frame[RUN_FRAME] __attribute__((aligned(16)));	/* RUN_SIGRETURN's */
 };
 
 _Static_assert(sizeof(struct run_thread) <= RUN_SIZE, "stub.S");
@@ -62,6 +68,9 @@ _Static_assert(offsetof(struct run_thread, pending) == RUN_PENDING - RUN_OFFSET,
 _Static_assert(offsetof(struct run_thread, mask) == RUN_MASK - RUN_OFFSET, "stub.S");
 _Static_assert(offsetof(struct run_thread, sp) == RUN_SP - RUN_OFFSET, "stub.S");
 _Static_assert(offsetof(struct run_thread, return_sp) == RUN_RETURN_SP - RUN_OFFSET, "stub.S");
+_Static_assert(offsetof(struct run_thread, alt_low) == RUN_ALT_LOW - RUN_OFFSET, "stub.S");
+_Static_assert(offsetof(struct run_thread, alt_high) == RUN_ALT_HIGH - RUN_OFFSET, "stub.S");
+_Static_assert(offsetof(struct run_thread, old_mask) == RUN_OLD_MASK - RUN_OFFSET, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R12]) == UC_R12, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R13]) == UC_R13, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R14]) == UC_R14, "stub.S");
@@ -117,8 +126,12 @@ void run_at_call(struct dune_thread *t);
 /* signal.c */
 extern struct run_sigs run_sigs;
 void run_sigs_init(void);
+/* Of a process that forks: nobody changes them meanwhile. */
+void run_sigs_lock(struct run_sigs *s);
+void run_sigs_unlock(struct run_sigs *s);
 long run_sigaction(struct dune_thread *t, const struct dune_regs *r);
 int run_sigreturn(struct dune_thread *t);
+void run_sigaltstack(struct dune_thread *t, const struct dune_regs *r);
 int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc, uint64_t frame);
 void run_defer(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc);
 struct dune_thread *run_find(void);

@@ -12,7 +12,7 @@
  *   - in the program's code, natively: an exception that is to become a signal, or
  *     a thread that Dune could not follow.
  *
- * rt_sigreturn takes the registers out of the frame, lets the frame lead to the
+ * rt_sigreturn takes the registers out of the frame, lets a copy of it lead to the
  * stub, and is Linux' own for the rest: mask, alternate stack, vector registers.
  *
  * Bare code, see run.h.
@@ -31,17 +31,20 @@
 
 struct run_sigs run_sigs;
 
+/* For the stub. */
+const uint64_t run_most = ~RUN_OURS;
+
 /* By default they make a core file, which is to show the program's registers. */
 #define CORES	(RUN_BIT(SIGQUIT) | RUN_BIT(SIGILL) | RUN_BIT(SIGABRT) | RUN_BIT(SIGFPE) | \
 		 RUN_BIT(SIGSEGV) | RUN_BIT(SIGBUS) | RUN_BIT(SIGSYS) | RUN_BIT(SIGTRAP) | \
 		 RUN_BIT(SIGXCPU) | RUN_BIT(SIGXFSZ))
-static void lock(struct run_sigs *s)
+void run_sigs_lock(struct run_sigs *s)
 {
 	while (__atomic_exchange_n(&s->lock, 1, __ATOMIC_ACQUIRE))
 		raw_syscall3(SYS_sched_yield, 0, 0, 0);
 }
 
-static void unlock(struct run_sigs *s)
+void run_sigs_unlock(struct run_sigs *s)
 {
 	__atomic_store_n(&s->lock, 0, __ATOMIC_RELEASE);
 }
@@ -68,7 +71,8 @@ static long ask_linux(int sig, const struct run_action *a, struct run_action *ol
 {
 	struct run_action ours = {
 		.handler = (uint64_t)run_signal,
-		.flags = a->flags | SA_SIGINFO,
+		/* Reset by take_action(): Linux would at the first of two deliveries. */
+		.flags = (a->flags & ~(uint64_t)SA_RESETHAND) | SA_SIGINFO,
 		.restorer = a->restorer,
 		.mask = RUN_ALL,
 	};
@@ -107,7 +111,7 @@ void run_sigs_after_exec(struct run_sigs *s)
 			ask_linux(sig, &s->action[sig], NULL);
 }
 
-/* What the program is told: its own, unless Linux has reset it (SA_RESETHAND). */
+/* What the program is told: its own. */
 static void tell_old(int sig, const struct run_sigs *s, struct run_action *old)
 {
 	if (old->handler == (uint64_t)run_signal)
@@ -119,14 +123,14 @@ static long change(int sig, struct run_sigs *s, const struct run_action *new,
 {
 	long err;
 
-	lock(s);
+	run_sigs_lock(s);
 	err = new ? ask_linux(sig, new, old) : kernel_action(sig, NULL, old);
 	if (!err) {
 		tell_old(sig, s, old);
 		if (new)
 			s->action[sig] = *new;
 	}
-	unlock(s);
+	run_sigs_unlock(s);
 	return err;
 }
 
@@ -403,13 +407,18 @@ static void into_handler(struct dune_thread *t, int sig, siginfo_t *info, uconte
 	run->pending = 1;
 }
 
-static struct run_action action_get(struct run_sigs *s, int sig)
+/* For one delivery. */
+static struct run_action take_action(struct run_sigs *s, int sig)
 {
 	struct run_action a;
 
-	lock(s);
+	run_sigs_lock(s);
 	a = s->action[sig];
-	unlock(s);
+	if (is_handler(&a) && a.flags & SA_RESETHAND) {
+		s->action[sig].handler = (uint64_t)SIG_DFL;
+		ask_linux(sig, &s->action[sig], NULL);
+	}
+	run_sigs_unlock(s);
 	return a;
 }
 
@@ -417,7 +426,7 @@ static struct run_action action_get(struct run_sigs *s, int sig)
 int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc, uint64_t frame)
 {
 	struct run_thread *run = run_of(t);
-	struct run_action a = action_get(run->sigs, sig);
+	struct run_action a;
 	greg_t *g = uc->uc_mcontext.gregs;
 	struct dune_regs r;
 
@@ -426,10 +435,13 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 			defer_to_guest(t, sig, info, uc);
 			return 1;
 		}
-		if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
-			return 1;
 	} else {
 		from_frame(&r, g);
+	}
+	a = take_action(run->sigs, sig);
+	if (is_ours(g[REG_RIP])) {
+		if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
+			return 1;
 	}
 	/* It has a handler no more: Linux knows. */
 	if (!is_handler(&a) && !(RUN_BIT(sig) & CORES)) {
@@ -456,8 +468,11 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 /* A thread that is in plain mode for good: the handler, or 0. */
 uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc)
 {
-	struct run_action a = action_get(&run_sigs, sig);
+	struct run_action a = take_action(&run_sigs, sig);
 	uint64_t mask;
+
+	if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
+		return 0;
 
 	if (!is_handler(&a)) {
 		by_default(sig, info, uc);
@@ -487,28 +502,50 @@ uint64_t run_native_mask(struct dune_thread *t, uint64_t mask)
 	return mask;
 }
 
+/*
+ * Linux takes a copy of the frame, in which the registers are the stub's. The vector
+ * registers are where the frame says.
+ */
 int run_sigreturn(struct dune_thread *t)
 {
 	struct run_thread *run = run_of(t);
-	ucontext_t *uc = (ucontext_t *)t->page->regs.rsp;
-	greg_t g[NGREG], *there = uc->uc_mcontext.gregs;
+	ucontext_t *uc = (ucontext_t *)run->frame;
+	greg_t *g = uc->uc_mcontext.gregs;
 
 	run->sp = t->page->regs.rsp;
 	/* No frame, or no address to go on at: Linux sends SIGSEGV for that. */
-	if (run_copy(g, there, sizeof(g)) || (uint64_t)g[REG_RIP] >= USER_END)
-		goto linux_too;
-	run_block_all();
+	if (run_copy(uc, (void *)run->sp, RUN_FRAME) || (uint64_t)g[REG_RIP] >= USER_END) {
+		run_at_call(t);
+		return RUN_SIGRETURN;
+	}
+	dune_block_signals();
 	run->pending = 0;
 	from_frame(&t->page->regs, g);
 	g[REG_RIP] = (greg_t)(uint64_t)run_reload;
 	g[REG_R12] = (greg_t)(uint64_t)t;
 	g[REG_EFL] = FLAG_IF | FLAGS_FIXED;
-	if (run_copy(there, g, sizeof(g)))
-		goto linux_too;
+	run->sp = (uint64_t)uc;
 	t->page->sync |= DUNE_SYNC_REGS;
 	return RUN_SIGRETURN;
+}
 
-linux_too:
-	run_at_call(t);
-	return RUN_SIGRETURN;
+#define MIN_ALT		2048u
+#define SS_MODES	(SS_DISABLE | SS_ONSTACK)
+
+/* The call itself is made by the stub, with the program's rsp. When will it do what? */
+void run_sigaltstack(struct dune_thread *t, const struct dune_regs *r)
+{
+	struct run_thread *run = run_of(t);
+	stack_t ss;
+
+	if (!r->rdi || run_copy(&ss, (void *)r->rdi, sizeof(ss)) ||
+	    (r->rsp >= run->alt_low && r->rsp <= run->alt_high))
+		return;
+	if ((ss.ss_flags & SS_MODES) == SS_DISABLE) {
+		run->alt_low = ~0ull;
+		run->alt_high = 0;
+	} else if (ss.ss_size >= MIN_ALT) {
+		run->alt_low = (uint64_t)ss.ss_sp;
+		run->alt_high = run->alt_low + ss.ss_size;
+	}
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -84,7 +85,8 @@ static uint64_t brk_start(const struct object *o)
 {
 	uint64_t pages = 0;
 
-	if (getrandom(&pages, sizeof(pages), 0) != sizeof(pages))
+	if (personality(0xffffffff) & ADDR_NO_RANDOMIZE ||
+	    getrandom(&pages, sizeof(pages), 0) != sizeof(pages))
 		pages = 0;
 	return PAGE_UP(o->end) + (pages & 0x1fff) * PAGE_SIZE;
 }
@@ -192,6 +194,8 @@ int program_start(struct program *p)
 
 	/* brk() is the program's; the stack, too: nothing of ours points there. */
 	mallopt(M_MMAP_THRESHOLD, 0);
+	/* An arena of its own for each thread would be 64 MiB of address space. */
+	mallopt(M_ARENA_MAX, 1);
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
 	err = object_map(p->fd, OBJECT_PROGRAM, &program);

@@ -94,7 +94,7 @@ run_stub:
 	cmp	$RUN_CALLS, %rbx
 	jae	1f
 	bt	%rbx, run_filter(%rip)
-	jc	run_busy
+	jc	run_enter_c
 1:	mov	%rbx, %rax
 	label	run_call
 	syscall
@@ -110,7 +110,7 @@ run_stub:
 	label	run_not_call
 .Lnot_call:
 	cmp	$ASM_EXIT_RETRY, %rax
-	jne	run_busy
+	jne	run_enter_c
 	label	run_reload
 	mov	THREAD_PAGE(%r12), %r14
 	mov	REGS_RAX(%r14), %r14
@@ -119,6 +119,32 @@ run_stub:
 	jmp	run_stub
 
 	label	run_busy
+	/*
+	 * Linux puts a frame at the top of the alternate stack unless rsp is in it: so no
+	 * signal may come while rsp is the host stack's.
+	 */
+.Lon_alt:
+	mov	%rax, %r14
+	xor	%edi, %edi		/* SIG_BLOCK */
+	lea	run_most(%rip), %rsi
+	lea	RUN_OLD_MASK(%r12), %rdx
+	mov	$8, %r10d
+	mov	$__NR_rt_sigprocmask, %eax
+	syscall
+	cmpq	$0, RUN_PENDING(%r12)
+	jne	3f
+	mov	RUN_OLD_MASK(%r12), %rdx
+	mov	%rdx, RUN_MASK(%r12)
+	movq	$1, RUN_PENDING(%r12)
+3:	mov	%r14, %rax
+	jmp	.Lon_host_stack
+
+run_enter_c:
+	cmp	RUN_ALT_LOW(%r12), %rsp
+	jb	.Lon_host_stack
+	cmp	RUN_ALT_HIGH(%r12), %rsp
+	jbe	.Lon_alt
+.Lon_host_stack:
 	mov	THREAD_HOST_SP(%r12), %rsp
 	mov	%r12, %rdi
 	mov	%rax, %rsi
@@ -130,6 +156,7 @@ run_back:
 	cmpq	$0, RUN_PENDING(%r12)
 	label	run_checked
 	jne	.Lmask
+.Laction:
 	test	%eax, %eax
 	jz	.Lagain
 	cmp	$RUN_SIGRETURN, %eax
@@ -153,8 +180,9 @@ run_back:
 	movb	(%rdx), %dl
 	jmp	.Lagain
 
-	/* Signals came where they had to wait: now. What else was to be done comes again. */
+	/* Signals had to wait: now. One that comes takes the place of the action. */
 .Lmask:
+	mov	%eax, %ebx
 	movq	$0, RUN_PENDING(%r12)
 	mov	$2, %edi		/* SIG_SETMASK */
 	lea	RUN_MASK(%r12), %rsi
@@ -162,7 +190,9 @@ run_back:
 	mov	$8, %r10d
 	mov	$__NR_rt_sigprocmask, %eax
 	syscall
-	jmp	.Lagain
+	mov	%ebx, %eax
+	mov	THREAD_PAGE(%r12), %rdx
+	jmp	.Laction
 
 	/* All signals are blocked. */
 .Lsigreturn:

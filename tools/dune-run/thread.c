@@ -70,9 +70,12 @@ static int prepare(struct dune_thread **t)
 	err = dune_thread_prepare(t);
 	fd = err ? err : run_fd_hide((*t)->fd);
 	run_fds_end(&limit);
-	if (fd >= 0)
-		(*t)->fd = fd;
-	return err;
+	if (!err && fd < 0)
+		dune_thread_exit(*t);
+	if (fd < 0)
+		return fd;
+	(*t)->fd = fd;
+	return 0;
 }
 
 /* Under run_lock. *t is ready to run, but for its registers. 0 or a negative errno */
@@ -89,6 +92,8 @@ int run_thread_ready(struct dune_thread **thread)
 	run->own_fs = run_fs();
 	run->sigs = &run_sigs;
 	run->tid = gettid();
+	t->own_fs = run->own_fs;
+	run->alt_low = ~0ull;
 	t->host_sp = (uint64_t)run;
 	t->landing.rsp = t->host_sp;
 	t->page->notify_vector = RUN_VECTOR;
@@ -163,7 +168,8 @@ static int make_vcpu(struct dune_thread **t)
 	run_lock();
 	err = run_thread_ready(t);
 	run_unlock();
-	return err == -ENOSPC ? -EAGAIN : err;
+	/* What clone() says when there is no room for one more. */
+	return err ? -EAGAIN : 0;
 }
 
 static void begin(struct dune_thread *t, const struct start *s)
@@ -180,11 +186,11 @@ static void begin(struct dune_thread *t, const struct start *s)
 
 static void end(struct dune_thread *t, int *tid_there)
 {
-	int fd = t->fd, tid = gettid();
+	int tid = gettid();
 
 	run_thread_gone(t);
+	run_fd_gone(t->fd);
 	dune_thread_exit(t);
-	run_fd_gone(fd);
 	run_lock();
 	ends(tid, tid_there);
 	run_unlock();
@@ -253,7 +259,7 @@ void run_new_thread(struct dune_thread *t, struct run_clone *c)
 	run_child_regs(t, c, &s.regs);
 	err = create(&s);
 	if (err) {
-		c->result = err == -ENOMEM ? -EAGAIN : err;
+		c->result = -EAGAIN;
 		return;
 	}
 	while (!__atomic_load_n(&s.done, __ATOMIC_ACQUIRE))
