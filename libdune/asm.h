@@ -159,6 +159,31 @@
 .macro	guest_reg dwarf, offset
 	.cfi_escape 0x10, \dwarf, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, (\offset & 0x7f) | 0x80, \offset >> 7
 .endm
+/* The caller is the guest: all its registers, CFA = its rsp. */
+.macro	guest_frame
+	.cfi_escape 0x0f, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, REGS_RSP, 0x06
+	guest_reg 0, REGS_RAX
+	guest_reg 1, REGS_RDX
+	guest_reg 2, REGS_RCX
+	guest_reg 3, REGS_RBX
+	guest_reg 4, REGS_RSI
+	guest_reg 5, REGS_RDI
+	guest_reg 6, REGS_RBP
+	guest_reg 8, REGS_R8
+	guest_reg 9, REGS_R9
+	guest_reg 10, REGS_R10
+	guest_reg 11, REGS_R11
+	guest_reg 12, REGS_R12
+	guest_reg 13, REGS_R13
+	guest_reg 14, REGS_R14
+	guest_reg 15, REGS_R15
+	guest_reg 16, REGS_RIP
+.endm
+.macro	label name
+	.globl	\name
+	.hidden	\name
+\name:
+.endm
 #endif
 
 #endif /* DUNE_ASM_H */

@@ -7,12 +7,6 @@
  */
 #include "asm.h"
 
-	.macro	label name
-	.globl	\name
-	.hidden	\name
-\name:
-	.endm
-
 	.text
 
 /*

@@ -98,23 +98,7 @@ dune_stub:
 	 */
 	.cfi_startproc
 	.cfi_signal_frame
-	.cfi_escape 0x0f, 6, 0x7c, THREAD_PAGE, 0x06, 0x23, REGS_RSP, 0x06
-	guest_reg 0, REGS_RAX
-	guest_reg 1, REGS_RDX
-	guest_reg 2, REGS_RCX
-	guest_reg 3, REGS_RBX
-	guest_reg 4, REGS_RSI
-	guest_reg 5, REGS_RDI
-	guest_reg 6, REGS_RBP
-	guest_reg 8, REGS_R8
-	guest_reg 9, REGS_R9
-	guest_reg 10, REGS_R10
-	guest_reg 11, REGS_R11
-	guest_reg 12, REGS_R12
-	guest_reg 13, REGS_R13
-	guest_reg 14, REGS_R14
-	guest_reg 15, REGS_R15
-	guest_reg 16, REGS_RIP
+	guest_frame
 	mov	THREAD_FD(%r12), %edi
 	mov	$ASM_DUNE_RUN, %esi
 	mov	%r14, %rdx

@@ -74,8 +74,6 @@ void run_result(struct dune_thread *t, long result)
 	t->page->sync |= DUNE_SYNC_REGS;
 }
 
-#define SYSCALL_SIZE	2
-
 void run_at_call(struct dune_thread *t)
 {
 	struct dune_regs *r = &t->page->regs;

@@ -23,6 +23,7 @@
 #include <sys/ucontext.h>
 
 #define RUN_NSIG	64u
+#define SYSCALL_SIZE	2	/* bytes of the instruction */
 /* struct ucontext of Linux, which is shorter than libc's */
 #define RUN_FRAME	304u
 /* By which the guest is told that signals wait: any that is nobody else's. */

@@ -193,8 +193,6 @@ static bool guest_is_ours(uint64_t rip)
 	return rip >= USER_END || is_ours(rip);
 }
 
-#define SYSCALL_SIZE	2
-
 static void behind_call(struct dune_regs *r)
 {
 	r->rip = r->rcx;
