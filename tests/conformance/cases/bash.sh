@@ -5,13 +5,16 @@ while read -r word; do count[$word]=$((${count[$word]:-0} + 1)); done < <(printf
 for k in $(printf '%s\n' "${!count[@]}" | sort); do echo "$k ${count[$k]}"; done
 diff <(seq 1 5) <(seq 2 6)
 coproc tr a-z A-Z
+coproc=$COPROC_PID
 echo through the coprocess >&"${COPROC[1]}"
 eval "exec ${COPROC[1]}>&-"
 cat <&"${COPROC[0]}"
-wait
+# Or it may be the job %1 still, whose end bash has not told of.
+wait "$coproc"; jobs >jobs
 set -m
 sleep 20 &
-kill -STOP %1; sleep 0.1; jobs | sed 's/[0-9][0-9]*$//'
+kill -STOP %1
+until jobs -s | sed 's/[0-9][0-9]*$//' | grep Stopped; do sleep 0.05; done
 kill -CONT %1; kill %1; wait %1; echo status $?
 set +m
 trap 'echo child ended' CHLD
