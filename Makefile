@@ -134,6 +134,16 @@ torture-guest: guest-tests ## the torture of guest page tables alone: SECONDS=60
 		--timeout $$((300 + 10 * $(SECONDS))) -- \
 		build/tests/guest/vm_torture --seconds $(SECONDS)
 
+.PHONY: soak
+soak: SECONDS ?= 600
+soak: KERNEL ?= 6.1
+soak: guest-tests ## servers under dune-run with moving threads and short memory: SECONDS=600 KERNEL=6.1 CPUS=2
+	@$(MAKE) module-$(KERNEL)
+	tools/vm/run --kernel $(KERNEL) --cpus $(CPUS) --mem 1024 --modules 'zram,lzo-rle?' \
+		--with redis-server,redis-tools,memcached,stress-ng,iproute2,mount \
+		--timeout $$((300 + 10 * $(SECONDS))) -- \
+		build/tests/compat/soak --seconds $(SECONDS)
+
 .PHONY: check-mutants
 check-mutants: all ## break smp/, module and library on purpose; a test must notice each time
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
