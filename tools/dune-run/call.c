@@ -4,7 +4,9 @@
  * here. All others never come by. Bare code, see run.h.
  */
 #include <errno.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <asm/prctl.h>
 
 #include "fpu.h"
@@ -17,7 +19,7 @@ static const uint16_t filtered[] = {
 	SYS_rt_sigaction, SYS_rt_sigreturn, SYS_sigaltstack,
 	SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_exit, SYS_exit_group,
 	SYS_execve, SYS_execveat,
-	SYS_arch_prctl, SYS_rseq,
+	SYS_arch_prctl, SYS_rseq, SYS_prctl, SYS_seccomp,
 };
 
 void run_filter_init(void)
@@ -291,6 +293,25 @@ static int on_rseq(struct dune_thread *t, const struct dune_regs *r)
 	return result(t, -ENOSYS);
 }
 
+/*
+ * What would decide over the stub's own calls as if they were the program's, and end
+ * it at the next DUNE_RUN: as a kernel that does not have it.
+ */
+static int on_prctl(struct dune_thread *t, const struct dune_regs *r)
+{
+	if ((r->rdi == PR_SET_SYSCALL_USER_DISPATCH && r->rsi == PR_SYS_DISPATCH_ON) ||
+	    (r->rdi == PR_SET_SECCOMP && r->rsi == SECCOMP_MODE_STRICT))
+		return result(t, -EINVAL);
+	return natively(t);
+}
+
+static int on_seccomp(struct dune_thread *t, const struct dune_regs *r)
+{
+	if (r->rdi == SECCOMP_SET_MODE_STRICT)
+		return result(t, -EINVAL);
+	return natively(t);
+}
+
 static int on_call(struct dune_thread *t)
 {
 	struct dune_regs r = t->page->regs;
@@ -328,6 +349,10 @@ static int on_call(struct dune_thread *t)
 		return on_arch_prctl(t, &r);
 	case SYS_rseq:
 		return on_rseq(t, &r);
+	case SYS_prctl:
+		return on_prctl(t, &r);
+	case SYS_seccomp:
+		return on_seccomp(t, &r);
 	default:
 		return natively(t);
 	}

@@ -224,6 +224,56 @@ static void seccomp(void)
 	in_child(filtered_threads, NULL);
 }
 
+/*
+ * What may be refused, as by a kernel that has it not; else it works. In dune-run it
+ * would stop the next call that the program did not make.
+ */
+
+static volatile char selector;
+
+static void let_through(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	selector = SYSCALL_DISPATCH_FILTER_ALLOW;
+	trap_nr = info->si_syscall;
+}
+
+static void dispatched(void *arg)
+{
+	struct sigaction sa = { .sa_sigaction = let_through, .sa_flags = SA_SIGINFO };
+
+	(void)arg;
+	sigaction(SIGSYS, &sa, NULL);
+	selector = SYSCALL_DISPATCH_FILTER_ALLOW;
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector)) {
+		CHECK_EQ(errno, EINVAL);
+		return;
+	}
+	selector = SYSCALL_DISPATCH_FILTER_BLOCK;
+	syscall(SYS_getppid);
+	CHECK_EQ(trap_nr, SYS_getppid);
+	CHECK_EQ(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0), 0);
+}
+
+static void strict(void *arg)
+{
+	if (arg ? syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 0, NULL) :
+		  prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		CHECK_EQ(errno, EINVAL);
+	/* exit_group() would be too much. */
+	syscall(SYS_exit, 0);
+}
+
+static void stoppers(void)
+{
+	in_child(dispatched, NULL);
+	in_child(strict, NULL);
+	in_child(strict, "seccomp()");
+	CHECK_EQ(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0), 0);
+	CHECK_ERRNO(prctl(PR_SET_SYSCALL_USER_DISPATCH, 7, 0, 0, 0), EINVAL);
+}
+
 /* --- io_uring: a no-op --- */
 
 static void uring(void)
@@ -279,6 +329,7 @@ const struct part kernel_parts[] = {
 	{ "gs_base", "ARCH_SET_GS", gs_base },
 	{ "fs_base", "ARCH_SET_FS", fs_base },
 	{ "seccomp", "a filter that returns errors and traps", seccomp },
+	{ "stoppers", "strict seccomp and user dispatch, if they are there", stoppers },
 	{ "io_uring", "io_uring's no-op", uring },
 	{ "no_calls", "system calls that do not exist", no_calls },
 	{ NULL, NULL, NULL },
