@@ -316,6 +316,10 @@ static int on_call(struct dune_thread *t)
 {
 	struct dune_regs r = t->page->regs;
 
+	if (run_of(t)->exec_natively) {
+		run_of(t)->exec_natively = 0;
+		run_sigs_after_exec(run_of(t)->sigs);
+	}
 	switch ((uint32_t)r.rax) {
 	case SYS_close:
 		return on_close(t, &r);

@@ -157,7 +157,10 @@ void run_exec(struct dune_thread *t, void *result)
 		run_fd_gone(fd);
 		close(fd);
 	}
-	if (err != RUN_EXEC_NATIVELY)
+	/* Linux has the word then: the next call that comes here knows that it failed. */
+	if (err == RUN_EXEC_NATIVELY)
+		run_of(t)->exec_natively = 1;
+	else
 		run_sigs_after_exec(run_of(t)->sigs);
 	*(long *)result = err;
 }

@@ -59,6 +59,7 @@ struct run_thread {
 	int tid;
 	uint32_t is_child;	/* of vfork(): our thread pointer is its parent's */
 	uint32_t is_first;	/* the thread of main(): its end is no return */
+	uint32_t exec_natively;	/* execve() is Linux' to make, and may fail */
 	uint32_t left;		/* regs are the program's, the guest's own do not count */
 	struct dune_regs regs;
 	char frame[RUN_FRAME] __attribute__((aligned(16)));	/* RUN_SIGRETURN's */
@@ -124,13 +125,18 @@ void run_result(struct dune_thread *t, long result);
 /* The guest's registers are those with which it executes its SYSCALL. */
 void run_at_call(struct dune_thread *t);
 
-/* signal.c */
+/* action.c */
 extern struct run_sigs run_sigs;
 void run_sigs_init(void);
 /* Of a process that forks: nobody changes them meanwhile. */
 void run_sigs_lock(struct run_sigs *s);
 void run_sigs_unlock(struct run_sigs *s);
 long run_sigaction(struct dune_thread *t, const struct dune_regs *r);
+/* Ignored signals that only look handled, before execve(); and back. */
+void run_sigs_before_exec(struct run_sigs *s);
+void run_sigs_after_exec(struct run_sigs *s);
+
+/* signal.c */
 int run_sigreturn(struct dune_thread *t);
 void run_sigaltstack(struct dune_thread *t, const struct dune_regs *r);
 int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc, uint64_t frame);
@@ -139,9 +145,6 @@ struct dune_thread *run_find(void);
 uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc);
 enum dune_trap_action run_guest_deferred(struct dune_trap *f, void *arg);
 uint64_t run_native_mask(struct dune_thread *t, uint64_t mask);
-/* Ignored signals that only look handled, before execve(); and back. */
-void run_sigs_before_exec(struct run_sigs *s);
-void run_sigs_after_exec(struct run_sigs *s);
 
 /*
  * fds.c: descriptors are made, and hidden, between begin and end, when the program's

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 
+#include "action.h"
 #include "rawsys.h"
 #include "run.h"
 
@@ -27,130 +28,8 @@
 #define FLAG_DF		0x400ull
 #define FLAG_RF		0x10000ull
 
-#define KERNEL_SA_RESTORER	0x04000000ul
-
-struct run_sigs run_sigs;
-
 /* For the stub. */
 const uint64_t run_most = ~RUN_OURS;
-
-/* By default they make a core file, which is to show the program's registers. */
-#define CORES	(RUN_BIT(SIGQUIT) | RUN_BIT(SIGILL) | RUN_BIT(SIGABRT) | RUN_BIT(SIGFPE) | \
-		 RUN_BIT(SIGSEGV) | RUN_BIT(SIGBUS) | RUN_BIT(SIGSYS) | RUN_BIT(SIGTRAP) | \
-		 RUN_BIT(SIGXCPU) | RUN_BIT(SIGXFSZ))
-void run_sigs_lock(struct run_sigs *s)
-{
-	while (__atomic_exchange_n(&s->lock, 1, __ATOMIC_ACQUIRE))
-		raw_syscall3(SYS_sched_yield, 0, 0, 0);
-}
-
-void run_sigs_unlock(struct run_sigs *s)
-{
-	__atomic_store_n(&s->lock, 0, __ATOMIC_RELEASE);
-}
-
-static long kernel_action(int sig, const struct run_action *new, struct run_action *old)
-{
-	return raw_syscall4(SYS_rt_sigaction, sig, (long)new, (long)old, sizeof(new->mask));
-}
-
-static bool is_handler(const struct run_action *a)
-{
-	return a->handler != (uint64_t)SIG_DFL && a->handler != (uint64_t)SIG_IGN;
-}
-
-/* Must Linux call us for it? */
-static bool wanted(int sig, const struct run_action *a)
-{
-	if (is_handler(a) || RUN_BIT(sig) & RUN_OURS)
-		return true;
-	return a->handler == (uint64_t)SIG_DFL && RUN_BIT(sig) & CORES;
-}
-
-static long ask_linux(int sig, const struct run_action *a, struct run_action *old)
-{
-	struct run_action ours = {
-		.handler = (uint64_t)run_signal,
-		/* Reset by take_action(): Linux would at the first of two deliveries. */
-		.flags = (a->flags & ~(uint64_t)SA_RESETHAND) | SA_SIGINFO,
-		.restorer = a->restorer,
-		.mask = RUN_ALL,
-	};
-
-	if (!wanted(sig, a))
-		return kernel_action(sig, a, old);
-	if (!is_handler(a)) {
-		ours.flags = SA_SIGINFO | SA_RESTART | KERNEL_SA_RESTORER;
-		ours.restorer = (uint64_t)run_restorer;
-	}
-	return kernel_action(sig, &ours, old);
-}
-
-/* As Linux has it after execve(): ignored, or default. */
-void run_sigs_init(void)
-{
-	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++) {
-		struct run_action *a = &run_sigs.action[sig];
-
-		if (!kernel_action(sig, NULL, a) && wanted(sig, a))
-			ask_linux(sig, a, NULL);
-	}
-}
-
-void run_sigs_before_exec(struct run_sigs *s)
-{
-	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
-		if (RUN_BIT(sig) & RUN_OURS && s->action[sig].handler == (uint64_t)SIG_IGN)
-			kernel_action(sig, &s->action[sig], NULL);
-}
-
-void run_sigs_after_exec(struct run_sigs *s)
-{
-	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
-		if (RUN_BIT(sig) & RUN_OURS)
-			ask_linux(sig, &s->action[sig], NULL);
-}
-
-/* What the program is told: its own. */
-static void tell_old(int sig, const struct run_sigs *s, struct run_action *old)
-{
-	if (old->handler == (uint64_t)run_signal)
-		*old = s->action[sig];
-}
-
-static long change(int sig, struct run_sigs *s, const struct run_action *new,
-		   struct run_action *old)
-{
-	long err;
-
-	run_sigs_lock(s);
-	err = new ? ask_linux(sig, new, old) : kernel_action(sig, NULL, old);
-	if (!err) {
-		tell_old(sig, s, old);
-		if (new)
-			s->action[sig] = *new;
-	}
-	run_sigs_unlock(s);
-	return err;
-}
-
-long run_sigaction(struct dune_thread *t, const struct dune_regs *r)
-{
-	struct run_action new, old;
-	uint64_t sig = r->rdi;
-	long err;
-
-	if (r->r10 != sizeof(new.mask) || sig < 1 || sig > RUN_NSIG)
-		return -EINVAL;
-	if (r->rsi && run_copy(&new, (void *)r->rsi, sizeof(new)))
-		return -EFAULT;
-	if (r->rsi && (sig == SIGKILL || sig == SIGSTOP))
-		return -EINVAL;
-	err = change(sig, run_of(t)->sigs, r->rsi ? &new : NULL, &old);
-	if (!err && r->rdx && run_copy((void *)r->rdx, &old, sizeof(old)))
-		return -EFAULT;
-	return err;
-}
 
 /* --- frames --- */
 
@@ -233,10 +112,18 @@ static bool program_regs(const struct dune_thread *t, const greg_t *g, struct du
 
 /* --- delivery --- */
 
-static long queue_again(int sig, const siginfo_t *info)
+/*
+ * It has just been taken from the queue, so there is room for it; but others may
+ * have taken that. Then it comes without its siginfo, as Linux does with one that
+ * kill() has sent.
+ */
+static void queue_again(int sig, const siginfo_t *info)
 {
-	return raw_syscall4(SYS_rt_tgsigqueueinfo, raw_syscall3(SYS_getpid, 0, 0, 0),
-			    raw_syscall3(SYS_gettid, 0, 0, 0), sig, (long)info);
+	const long pid = raw_syscall3(SYS_getpid, 0, 0, 0), tid = raw_syscall3(SYS_gettid, 0, 0, 0);
+	const siginfo_t bare = { .si_code = SI_USER };
+
+	if (raw_syscall4(SYS_rt_tgsigqueueinfo, pid, tid, sig, (long)info) == -EAGAIN)
+		raw_syscall4(SYS_rt_tgsigqueueinfo, pid, tid, sig, (long)&bare);
 }
 
 static void mask_set(ucontext_t *uc, uint64_t mask)
@@ -341,7 +228,7 @@ static void by_default(int sig, siginfo_t *info, ucontext_t *uc)
 {
 	const struct run_action dfl = { .handler = (uint64_t)SIG_DFL };
 
-	kernel_action(sig, &dfl, NULL);
+	action_of_linux(sig, &dfl, NULL);
 	queue_again(sig, info);
 	mask_set(uc, mask_get(uc) & ~RUN_BIT(sig));
 }
@@ -405,21 +292,6 @@ static void into_handler(struct dune_thread *t, int sig, siginfo_t *info, uconte
 	run->pending = 1;
 }
 
-/* For one delivery. */
-static struct run_action take_action(struct run_sigs *s, int sig)
-{
-	struct run_action a;
-
-	run_sigs_lock(s);
-	a = s->action[sig];
-	if (is_handler(&a) && a.flags & SA_RESETHAND) {
-		s->action[sig].handler = (uint64_t)SIG_DFL;
-		ask_linux(sig, &s->action[sig], NULL);
-	}
-	run_sigs_unlock(s);
-	return a;
-}
-
 /* On the host stack. 0: the guest goes on in the handler; else natively, by *uc. */
 int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc, uint64_t frame)
 {
@@ -436,13 +308,13 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 	} else {
 		from_frame(&r, g);
 	}
-	a = take_action(run->sigs, sig);
+	a = action_take(run->sigs, sig);
 	if (is_ours(g[REG_RIP])) {
 		if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
 			return 1;
 	}
 	/* It has a handler no more: Linux knows. */
-	if (!is_handler(&a) && !(RUN_BIT(sig) & CORES)) {
+	if (!action_is_handler(&a) && !action_makes_core(sig)) {
 		queue_again(sig, info);
 		return 1;
 	}
@@ -453,7 +325,7 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 	if (sig == SIGTRAP && info->si_code == TRAP_TRACE)
 		g[REG_TRAPNO] = DUNE_VECTOR_DB;
 	to_frame(g, &r);
-	if (!is_handler(&a)) {
+	if (!action_is_handler(&a)) {
 		by_default(sig, info, uc);
 		return 1;
 	}
@@ -466,13 +338,13 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 /* A thread that is in plain mode for good: the handler, or 0. */
 uint64_t run_native_handler(int sig, siginfo_t *info, ucontext_t *uc)
 {
-	struct run_action a = take_action(&run_sigs, sig);
+	struct run_action a = action_take(&run_sigs, sig);
 	uint64_t mask;
 
 	if (a.handler == (uint64_t)SIG_IGN && info->si_code <= 0)
 		return 0;
 
-	if (!is_handler(&a)) {
+	if (!action_is_handler(&a)) {
 		by_default(sig, info, uc);
 		return 0;
 	}
