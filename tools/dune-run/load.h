@@ -59,6 +59,9 @@ struct image {
 int image_make(const struct program *p, const struct object *o, const struct object *interp,
 	       uint64_t random[2], struct image *image);
 
+/* self.c: nothing of the file self, which this process executes, is mapped then */
+bool self_leave_file(int self);
+
 /* start.c: does not return but with a negative errno */
 int program_start(struct program *p);
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <linux/prctl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -24,61 +23,7 @@
 #define PAGE_DOWN(x)	((x) & ~(PAGE_SIZE - 1))
 #define PAGE_UP(x)	PAGE_DOWN((x) + PAGE_SIZE - 1)
 
-static void copy_pages(void *to, const void *from, size_t size)
-{
-	size_t words = size / 8;
-
-	asm volatile("rep movsq" : "+D" (to), "+S" (from), "+c" (words) : : "memory");
-}
-
-/*
- * Linux changes the file that a process executes only when the old one is not
- * mapped any more: so this program's pages become anonymous ones.
- */
-static bool page_over(uint64_t start, uint64_t end, int prot)
-{
-	size_t size = end - start;
-	void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (copy == MAP_FAILED)
-		return false;
-	copy_pages(copy, (void *)start, size);
-	if (mprotect(copy, size, prot) ||
-	    mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start) == MAP_FAILED) {
-		munmap(copy, size);
-		return false;
-	}
-	return true;
-}
-
-static int own_pages(struct dl_phdr_info *info, size_t size, void *all)
-{
-	bool *ok = all;
-
-	(void)size;
-	for (unsigned int i = 0; i < info->dlpi_phnum && *ok; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-		uint64_t start = info->dlpi_addr + p->p_vaddr;
-
-		if (p->p_type == PT_LOAD)
-			*ok = page_over(PAGE_DOWN(start), PAGE_UP(start + p->p_memsz),
-					(p->p_flags & PF_R ? PROT_READ : 0) |
-					(p->p_flags & PF_W ? PROT_WRITE : 0) |
-					(p->p_flags & PF_X ? PROT_EXEC : 0));
-	}
-	/* The first object is this program, the only other the vDSO. */
-	return 1;
-}
-
-static bool leave_the_file(void)
-{
-	bool ok = true;
-
-	dl_iterate_phdr(own_pages, &ok);
-	return ok;
-}
-
-/* Before there is a vm, which would follow all that. The file is root's to change. */
+/* The file is root's to change. */
 static bool file_left;
 
 static uint64_t brk_start(const struct object *o)
@@ -211,7 +156,7 @@ int program_start(struct program *p)
 	err = self_open();
 	if (err)
 		return err;
-	file_left = geteuid() == 0 && leave_the_file();
+	file_left = geteuid() == 0 && self_leave_file(run_self_fd);
 	if (prepare(&s.t))
 		return -ENXIO;
 	tell_linux(p, &program, &image);
