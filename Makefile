@@ -196,7 +196,7 @@ lint: ## static checks, under 30 s
 # ---- real hardware ---------------------------------------------------------
 
 .PHONY: install
-install: lib tools ## install module, group and udev rule, libdune (PREFIX, DESTDIR); first: make module KDIR=...
+install: lib tools ## install module, group and udev rule, libdune, programs (PREFIX, DESTDIR); first: make module KDIR=...
 	@test -f $(BUILD)/kmod/native/dune.ko || \
 		{ echo 'first: make module KDIR=/lib/modules/$$(uname -r)/build' >&2; exit 1; }
 	install -D -m 644 $(BUILD)/kmod/native/dune.ko \
@@ -205,6 +205,7 @@ install: lib tools ## install module, group and udev rule, libdune (PREFIX, DEST
 	install -D -m 644 packaging/dune.sysusers $(DESTDIR)/etc/sysusers.d/dune.conf
 	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools/dune-run BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		systemd-sysusers dune.conf 2>/dev/null || \
 			getent group dune >/dev/null || groupadd --system dune; \
