@@ -27,6 +27,26 @@ void vm_relax(unsigned int turn)
 		plat_cpu_relax();
 }
 
+#define LOCK_TURNS	64u
+
+void vm_lock_wait(u32 *lock)
+{
+	for (unsigned int turn = 0; turn < LOCK_TURNS; turn++) {
+		u32 none = 0;
+
+		if (plat_cas32(lock, &none, 1))
+			return;
+		plat_cpu_relax();
+	}
+	while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE))
+		hw_wait(lock, 2);
+}
+
+void vm_lock_wake(u32 *lock)
+{
+	hw_wake(lock);
+}
+
 _Static_assert(sizeof(struct vm_local) <= PAGE_SIZE, "a page of the pool's");
 
 static struct vm_local *plain_create(int *err)

@@ -95,18 +95,25 @@ static void refill_pages(struct vm_local *local)
 	vm_unlock(&depot->lock);
 }
 
+/* The last page's depot, and those before it that have the same. */
+static void return_run(struct vm_local *local, unsigned int keep)
+{
+	unsigned int node = node_of(local->page_of[local->nr_pages - 1]);
+	struct depot *depot = &depots[node];
+
+	vm_lock(&depot->lock);
+	do {
+		push(&depot->pages, local->page_of[--local->nr_pages]);
+		depot->nr++;
+	} while (local->nr_pages > keep && node_of(local->page_of[local->nr_pages - 1]) == node);
+	vm_unlock(&depot->lock);
+}
+
 /* Each to the depot of its own node. */
 static void return_pages(struct vm_local *local, unsigned int keep)
 {
-	while (local->nr_pages > keep) {
-		void *page = local->page_of[--local->nr_pages];
-		struct depot *depot = &depots[node_of(page)];
-
-		vm_lock(&depot->lock);
-		push(&depot->pages, page);
-		depot->nr++;
-		vm_unlock(&depot->lock);
-	}
+	while (local->nr_pages > keep)
+		return_run(local, keep);
 }
 
 void *pool_page(struct vm_local *local)

@@ -124,23 +124,29 @@ extern struct vm_vcpu vm_vcpus[DUNE_MAX_VCPUS];
 
 /* op.c: waits, and gives the CPU away now and then; either mode. */
 void vm_relax(unsigned int turn);
+/* op.c: returns with the lock; wakes one that waits for it. Either mode. */
+void vm_lock_wait(u32 *lock);
+void vm_lock_wake(u32 *lock);
 
 #pragma GCC visibility pop
 
-/* For what is rare and short. Does not nest with itself. */
+/*
+ * For what is rare and short. Does not nest with itself. Who waits sleeps: of many
+ * threads that end at once, one may be preempted while it has the lock. 0: free,
+ * 1: taken, 2: and somebody may sleep.
+ */
 static inline void vm_lock(u32 *lock)
 {
 	u32 none = 0;
 
-	for (unsigned int turn = 0; !plat_cas32(lock, &none, 1); turn++) {
-		vm_relax(turn);
-		none = 0;
-	}
+	if (!plat_cas32(lock, &none, 1))
+		vm_lock_wait(lock);
 }
 
 static inline void vm_unlock(u32 *lock)
 {
-	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+	if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) == 2)
+		vm_lock_wake(lock);
 }
 
 /*

@@ -12,6 +12,7 @@
 #include "internal.h"
 #include "rawsys.h"
 
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 
 #define HW_CR3_NOFLUSH	(1ull << 63)
@@ -141,6 +142,18 @@ static inline long hw_syscall(long nr, long a1, long a2, long a3, long a4, long 
 static inline void hw_yield(void)
 {
 	hw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+/* Sleeps while *word is value; may return earlier. */
+static inline void hw_wait(uint32_t *word, uint32_t value)
+{
+	hw_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
+}
+
+/* One that sleeps there. */
+static inline void hw_wake(uint32_t *word)
+{
+	hw_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
 /*

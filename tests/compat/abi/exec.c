@@ -359,9 +359,15 @@ static void exec_again(void)
 	CHECK_EQ(status_of(again, NULL), 61 << 8);
 }
 
+static int role_ends(int argc, char **argv)
+{
+	return argc == 2 ? atoi(argv[1]) : 255;
+}
+
 const struct role exec_roles[] = {
 	{ "kept", role_kept },
 	{ "again", role_again },
+	{ "ends", role_ends },
 	{ NULL, NULL },
 };
 

@@ -296,6 +296,41 @@ static void shell(void)
 	CHECK_EQ(pclose(f), 0);
 }
 
+/* --- many --- */
+
+/* By fork() and by vfork() in turn; each has a status of its own. */
+static pid_t run_ending(unsigned int status)
+{
+	char text[8];
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "%u", status);
+	pid = status % 2 ? vfork() : fork();
+	if (!pid) {
+		execl(self_path(), "abi", "--role", "ends", text, NULL);
+		_exit(254);
+	}
+	return pid;
+}
+
+/* Two at a time. */
+static void exec_storm(void)
+{
+	unsigned long n = rounds(10000), exact = 0;
+	pid_t pid[2] = { -1, -1 };
+	int status;
+
+	for (unsigned long i = 0; i < n + 2; i++) {
+		if (pid[i % 2] > 0)
+			exact += waitpid(pid[i % 2], &status, 0) == pid[i % 2] &&
+				 status == (int)((i - 2) % 251) << 8;
+		if (i < n)
+			pid[i % 2] = run_ending(i % 251);
+	}
+	CHECK_EQ(exact, n);
+	CHECK_ERRNO(waitpid(-1, &status, WNOHANG), ECHILD);
+}
+
 const struct part fork_parts[] = {
 	{ "fork_status", "fork() and exit statuses", status },
 	{ "fork_copies", "what a child has, and what it changes", fork_copies },
@@ -306,5 +341,7 @@ const struct part fork_parts[] = {
 	{ "vfork_threads", "vfork() in several threads at once", vfork_threads },
 	{ "spawn", "posix_spawn(), and what it refuses", spawn },
 	{ "shell", "system() and popen()", shell },
+	{ "exec_storm", "fork(), vfork() and execve(), many times: all statuses are exact",
+	  exec_storm },
 	{ NULL, NULL, NULL },
 };

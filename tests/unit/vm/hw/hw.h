@@ -33,6 +33,8 @@ void hw_end_run(const struct dune_kick *kick);
 void hw_notify(void);
 bool hw_interrupt_all(void);
 void hw_yield(void);
+void hw_wait(uint32_t *word, uint32_t value);
+void hw_wake(uint32_t *word);
 long hw_slot(uint64_t addr);
 uint32_t hw_slot_entry(uint64_t region);
 bool hw_out_of_memory(void);
