@@ -53,7 +53,12 @@ static uint64_t replay_rip(const struct dune_trap *f)
 		return f->rip;
 	if (by_int_n(f))
 		return f->rip - 2;
-	if (f->vector == DUNE_VECTOR_BP && code[-1] == 0xcc)
+	/*
+	 * A debugger may have taken its INT3 away by now; then the instruction below it
+	 * is to be executed. Only a handler can have moved rip elsewhere.
+	 */
+	if (f->vector == DUNE_VECTOR_BP &&
+	    (code[-1] == 0xcc || !trap_handler_of(&dune_traps[DUNE_VECTOR_BP]).fn))
 		return f->rip - 1;
 	if (f->vector == DUNE_VECTOR_DB && code[-1] == 0xf1)
 		return f->rip - 1;

@@ -4,6 +4,7 @@
 #include "traps.h"
 
 #include <setjmp.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 static struct {
@@ -85,6 +86,33 @@ void part_deliver(void)
 	delivered("read", SIGSEGV, SEGV_MAPERR, 0);
 	delivered("write", SIGSEGV, SEGV_MAPERR, 0);
 	delivered("undefined", SIGILL, ILL_ILLOPN, DUNE_TRAP_FAST);
+}
+
+static enum dune_trap_action takes_away(struct dune_trap *trap, void *arg)
+{
+	*(uint8_t *)arg = 0xb8;
+	dune_trap_unregister(DUNE_VECTOR_BP);
+	return DUNE_TRAP_DELIVER;
+}
+
+/*
+ * A debugger's INT3 that is gone when the trap becomes a signal: the instruction
+ * that it stood on is executed, from its beginning.
+ */
+void part_breakpoint_gone(void)
+{
+	static const uint8_t code[] = { 0xcc, 0x90, 0x90, 0x90, 0x90, 0xc3 };
+	uint8_t *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t (*mov)(void) = (uint32_t (*)(void))at;
+
+	REQUIRE(at != MAP_FAILED);
+	memcpy(at, code, sizeof(code));
+	CHECK_EQ(dune_trap_register(DUNE_VECTOR_BP, takes_away, at, 0), 0);
+	mode_enter();
+	CHECK_EQ(mov(), 0x90909090);
+	CHECK(!dune_inside());
+	munmap(at, 4096);
 }
 
 /* Memory that the guest page table alone forbids to write. */

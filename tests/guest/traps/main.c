@@ -51,6 +51,7 @@ int main(int argc, char **argv)
 	test_part("signal_storm", part_signal_storm);
 	test_part("signal_leaves", part_signal_leaves);
 	test_part("deliver", part_deliver);
+	test_part("breakpoint_gone", part_breakpoint_gone);
 	test_part("guests_own", part_guests_own);
 	test_part("crash_inside", part_crash_inside);
 	test_part("races", part_races);

@@ -76,6 +76,7 @@ void part_signals(void);
 void part_signal_storm(void);
 void part_signal_leaves(void);
 void part_deliver(void);
+void part_breakpoint_gone(void);
 void part_guests_own(void);
 void part_crash_inside(void);
 
