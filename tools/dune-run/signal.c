@@ -351,6 +351,11 @@ static uint64_t mask_of_handler(int sig, const struct run_action *a, uint64_t ma
 	return mask | a->mask | (a->flags & SA_NODEFER ? 0 : RUN_BIT(sig));
 }
 
+/* io_uring_enter()'s flags. */
+#define IORING_ENTER_GETEVENTS		(1u << 0)
+#define IORING_ENTER_EXT_ARG		(1u << 3)	/* the mask is in a structure */
+#define IORING_ENTER_REGISTERED_ARG	(1u << 6)	/* and that is no address */
+
 /* Where a call's argument says what signal mask it waits with; 0: it is no such call. */
 static uint64_t waits_with(const struct dune_regs *r)
 {
@@ -367,6 +372,12 @@ static uint64_t waits_with(const struct dune_regs *r)
 	case SYS_io_pgetevents:
 	case SYS_pselect6:
 		return r->r9 && !run_copy(set, (void *)r->r9, sizeof(set)) ? set[0] : 0;
+	case SYS_io_uring_enter:
+		if (!(r->r10 & IORING_ENTER_GETEVENTS) || r->r10 & IORING_ENTER_REGISTERED_ARG)
+			return 0;
+		if (!(r->r10 & IORING_ENTER_EXT_ARG))
+			return r->r8;
+		return r->r8 && !run_copy(set, (void *)r->r8, sizeof(set)) ? set[0] : 0;
 	default:
 		return 0;
 	}
