@@ -385,14 +385,17 @@ static uint64_t waits_with(const struct dune_regs *r)
 
 /*
  * The mask that the signal came through. A call that waits with another one is
- * still about to give back the thread's: that is what the frame has.
+ * still about to give back the thread's: that is what the frame has. It ends with
+ * EINTR, or, io_uring_enter() that has submitted something, with how much; then a
+ * signal that the thread blocks has come through the call's mask.
  */
-static uint64_t mask_now(const struct dune_thread *t, const ucontext_t *uc)
+static uint64_t mask_now(const struct dune_thread *t, const ucontext_t *uc, int sig)
 {
 	const greg_t *g = uc->uc_mcontext.gregs;
 	uint64_t mask = mask_get(uc), there = 0;
 
-	if (within(g[REG_RIP], run_called, run_not_call) && g[REG_RAX] == -EINTR)
+	if (within(g[REG_RIP], run_called, run_not_call) &&
+	    (g[REG_RAX] == -EINTR || mask & RUN_BIT(sig)))
 		there = waits_with(&t->page->regs);
 	if (there)
 		run_copy(&mask, (void *)there, sizeof(mask));
@@ -457,7 +460,7 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 		queue_again(sig, info);
 		return 1;
 	}
-	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
+	run->mask = mask_of_handler(sig, &a, mask_now(t, uc, sig));
 	/* Of a call: where it was made. Of a step that libdune has made a signal: which. */
 	if (sig == SIGSYS && info->si_code > 0)
 		info->si_call_addr = (void *)r.rip;
