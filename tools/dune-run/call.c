@@ -19,7 +19,7 @@ static const uint16_t filtered[] = {
 	SYS_rt_sigaction, SYS_rt_sigreturn, SYS_sigaltstack,
 	SYS_clone, SYS_clone3, SYS_fork, SYS_vfork, SYS_exit, SYS_exit_group,
 	SYS_execve, SYS_execveat,
-	SYS_arch_prctl, SYS_rseq, SYS_prctl, SYS_seccomp,
+	SYS_arch_prctl, SYS_rseq, SYS_prctl, SYS_seccomp, SYS_pkey_alloc,
 };
 
 void run_filter_init(void)
@@ -312,6 +312,20 @@ static int on_seccomp(struct dune_thread *t, const struct dune_regs *r)
 	return natively(t);
 }
 
+/* PKEY_DISABLE_ACCESS and PKEY_DISABLE_WRITE */
+#define PKEY_RIGHTS	3ull
+
+/*
+ * The EPT has no keys, and what they refuse would be allowed: so there are none,
+ * which programs expect.
+ */
+static int on_pkey_alloc(struct dune_thread *t, const struct dune_regs *r)
+{
+	if (r->rdi || r->rsi & ~PKEY_RIGHTS)
+		return result(t, -EINVAL);
+	return result(t, -ENOSPC);
+}
+
 static int on_call(struct dune_thread *t)
 {
 	struct dune_regs r = t->page->regs;
@@ -357,6 +371,8 @@ static int on_call(struct dune_thread *t)
 		return on_prctl(t, &r);
 	case SYS_seccomp:
 		return on_seccomp(t, &r);
+	case SYS_pkey_alloc:
+		return on_pkey_alloc(t, &r);
 	default:
 		return natively(t);
 	}

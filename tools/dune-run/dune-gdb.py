@@ -2,7 +2,7 @@
 """For gdb, on a program that dune-run runs: source this file, attach, dune-symbols.
 
 gdb knows the program's files but not dune-run's, which is in no link map, and for the
-superuser in no line of /proc/PID/maps either. Without its unwind information a
+superuser not under its name in /proc/PID/maps. Without its unwind information a
 backtrace ends in the first frame.
 """
 import os
@@ -35,7 +35,8 @@ def dune_run_of(pid):
         with open(name, 'rb') as f:
             head = f.read(HEAD)
         for start, mapped in mappings(pid):
-            if mapped not in ('', name):
+            # Of itself it has the image mapped, or a copy (self.c).
+            if mapped not in ('', name, name + '.image'):
                 continue
             try:
                 if gdb.selected_inferior().read_memory(start, HEAD).tobytes() == head:

@@ -238,6 +238,11 @@ static uint64_t mask_of_handler(int sig, const struct run_action *a, uint64_t ma
 	return mask | a->mask | (a->flags & SA_NODEFER ? 0 : RUN_BIT(sig));
 }
 
+/* io_uring_enter()'s flags. */
+#define IORING_ENTER_GETEVENTS		(1u << 0)
+#define IORING_ENTER_EXT_ARG		(1u << 3)	/* the mask is in a structure */
+#define IORING_ENTER_REGISTERED_ARG	(1u << 6)	/* and that is no address */
+
 /* Where a call's argument says what signal mask it waits with; 0: it is no such call. */
 static uint64_t waits_with(const struct dune_regs *r)
 {
@@ -254,6 +259,12 @@ static uint64_t waits_with(const struct dune_regs *r)
 	case SYS_io_pgetevents:
 	case SYS_pselect6:
 		return r->r9 && !run_copy(set, (void *)r->r9, sizeof(set)) ? set[0] : 0;
+	case SYS_io_uring_enter:
+		if (!(r->r10 & IORING_ENTER_GETEVENTS) || r->r10 & IORING_ENTER_REGISTERED_ARG)
+			return 0;
+		if (!(r->r10 & IORING_ENTER_EXT_ARG))
+			return r->r8;
+		return r->r8 && !run_copy(set, (void *)r->r8, sizeof(set)) ? set[0] : 0;
 	default:
 		return 0;
 	}
@@ -261,14 +272,17 @@ static uint64_t waits_with(const struct dune_regs *r)
 
 /*
  * The mask that the signal came through. A call that waits with another one is
- * still about to give back the thread's: that is what the frame has.
+ * still about to give back the thread's: that is what the frame has. It ends with
+ * EINTR, or, io_uring_enter() that has submitted something, with how much; then a
+ * signal that the thread blocks has come through the call's mask.
  */
-static uint64_t mask_now(const struct dune_thread *t, const ucontext_t *uc)
+static uint64_t mask_now(const struct dune_thread *t, const ucontext_t *uc, int sig)
 {
 	const greg_t *g = uc->uc_mcontext.gregs;
 	uint64_t mask = mask_get(uc), there = 0;
 
-	if (within(g[REG_RIP], run_called, run_not_call) && g[REG_RAX] == -EINTR)
+	if (within(g[REG_RIP], run_called, run_not_call) &&
+	    (g[REG_RAX] == -EINTR || mask & RUN_BIT(sig)))
 		there = waits_with(&t->page->regs);
 	if (there)
 		run_copy(&mask, (void *)there, sizeof(mask));
@@ -318,7 +332,7 @@ int run_deliver(struct dune_thread *t, int sig, siginfo_t *info, ucontext_t *uc,
 		queue_again(sig, info);
 		return 1;
 	}
-	run->mask = mask_of_handler(sig, &a, mask_now(t, uc));
+	run->mask = mask_of_handler(sig, &a, mask_now(t, uc, sig));
 	/* Of a call: where it was made. Of a step that libdune has made a signal: which. */
 	if (sig == SIGSYS && info->si_code > 0)
 		info->si_call_addr = (void *)r.rip;

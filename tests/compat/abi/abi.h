@@ -31,7 +31,8 @@ struct role {
 extern const struct part start_parts[], stack_parts[], tls_parts[], cancel_parts[],
 	clone_parts[], fork_parts[], exec_parts[], wait_parts[], catch_parts[], fault_parts[],
 	change_parts[], window_parts[], stack_signal_parts[], mask_parts[], async_parts[],
-	restart_parts[], core_parts[], memory_parts[], fd_parts[], kernel_parts[];
+	restart_parts[], core_parts[], memory_parts[], fd_parts[], kernel_parts[],
+	uring_parts[], pages_parts[], userfault_parts[], device_parts[], outside_parts[];
 extern const struct role start_roles[], stack_roles[], exec_roles[];
 
 extern int abi_argc;
@@ -64,6 +65,24 @@ struct map {
 /* The one that has the address; false: none. */
 bool map_at(const void *address, struct map *map);
 
+/* "KEY:" of the mapping that has the address in /proc/self/smaps; -1: none. */
+long smaps(const void *address, const char *key);
+
+#define PAGE	4096ul
+/* Private and anonymous. */
+char *map_any(size_t size, int prot, int flags);
+/* 0: the access (one byte; 1 is written) succeeds; else the signal's code. One thread. */
+enum access { READ, WRITE };
+int fault_code(volatile char *p, enum access access);
+/* Which it was, last. */
+extern volatile int fault_signal;
+
+/* Words that follow from the seed. The size is a multiple of 8. */
+void bytes_fill(void *to, size_t size, uint64_t seed);
+bool bytes_are(const void *from, size_t size, uint64_t seed);
+
+/* Wait until a thread sleeps; false, and a failure, when it takes for ever. */
+bool wait_asleep(pid_t tid);
 /* Wait for *p == value, yielding; false, and a failure, when it takes for ever. */
 bool wait_for(volatile int *p, int value);
 uint64_t rnd(uint64_t *state);

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -274,43 +273,6 @@ static void stoppers(void)
 	CHECK_ERRNO(prctl(PR_SET_SYSCALL_USER_DISPATCH, 7, 0, 0, 0), EINVAL);
 }
 
-/* --- io_uring: a no-op --- */
-
-static void uring(void)
-{
-	struct io_uring_params p = { 0 };
-	int fd = (int)syscall(SYS_io_uring_setup, 4, &p);
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqe;
-	char *sq, *cq;
-
-	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-		SKIP("no io_uring");
-	REQUIRE(fd >= 0);
-	sq = mmap(NULL, p.sq_off.array + p.sq_entries * 4, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQ_RING);
-	cq = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe), PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_CQ_RING);
-	sqes = mmap(NULL, p.sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQES);
-	REQUIRE(sq != MAP_FAILED && cq != MAP_FAILED && sqes != MAP_FAILED);
-	for (unsigned int i = 0; i < 4; i++) {
-		memset(&sqes[i], 0, sizeof(*sqes));
-		sqes[i].opcode = IORING_OP_NOP;
-		sqes[i].user_data = 100 + i;
-		((uint32_t *)(sq + p.sq_off.array))[i] = i;
-	}
-	__atomic_store_n((uint32_t *)(sq + p.sq_off.tail), 4, __ATOMIC_RELEASE);
-	CHECK_EQ(syscall(SYS_io_uring_enter, fd, 4, 4, IORING_ENTER_GETEVENTS, NULL, 0), 4);
-	CHECK_EQ(__atomic_load_n((uint32_t *)(cq + p.cq_off.tail), __ATOMIC_ACQUIRE), 4);
-	cqe = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
-	for (unsigned int i = 0; i < 4; i++) {
-		CHECK_EQ(cqe[i].user_data, 100 + i);
-		CHECK_EQ(cqe[i].res, 0);
-	}
-	close(fd);
-}
-
 /* --- calls that are none --- */
 
 static void no_calls(void)
@@ -330,7 +292,6 @@ const struct part kernel_parts[] = {
 	{ "fs_base", "ARCH_SET_FS", fs_base },
 	{ "seccomp", "a filter that returns errors and traps", seccomp },
 	{ "stoppers", "strict seccomp and user dispatch, if they are there", stoppers },
-	{ "io_uring", "io_uring's no-op", uring },
 	{ "no_calls", "system calls that do not exist", no_calls },
 	{ NULL, NULL, NULL },
 };

@@ -6,8 +6,9 @@
 
 static const struct part *const all_parts[] = {
 	start_parts, stack_parts, tls_parts, cancel_parts, clone_parts, fork_parts, exec_parts,
-	wait_parts, catch_parts, fault_parts, change_parts, window_parts, stack_signal_parts, mask_parts,
-	async_parts, restart_parts, core_parts, memory_parts, fd_parts, kernel_parts,
+	wait_parts, catch_parts, fault_parts, change_parts, window_parts, stack_signal_parts,
+	mask_parts, async_parts, restart_parts, core_parts, memory_parts, fd_parts, kernel_parts,
+	uring_parts, pages_parts, userfault_parts, device_parts, outside_parts,
 };
 static const struct role *const all_roles[] = { start_roles, stack_roles, exec_roles };
 

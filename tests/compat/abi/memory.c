@@ -3,52 +3,12 @@
 #include "abi.h"
 
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-
-#define PAGE	4096ul
-
-static char *map_any(size_t size, int prot, int flags)
-{
-	char *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-
-	REQUIRE(p != MAP_FAILED);
-	return p;
-}
-
-static sigjmp_buf back;
-static volatile int sig_seen, code_seen;
-
-static void on_fault(int sig, siginfo_t *info, void *context)
-{
-	sig_seen = sig;
-	code_seen = info->si_code;
-	siglongjmp(back, 1);
-}
-
-/* 0: the access succeeds; else the signal's code. */
-enum access { READ, WRITE };
-
-static int fault_code(volatile char *p, enum access access)
-{
-	handle(SIGSEGV, on_fault, 0);
-	handle(SIGBUS, on_fault, 0);
-	if (sigsetjmp(back, 1))
-		return code_seen;
-	if (access == WRITE)
-		*p = 1;
-	else
-		(void)*p;
-	return 0;
-}
 
 static void maps_show(void)
 {
@@ -132,7 +92,7 @@ static void memfd(void)
 	CHECK_EQ(one[5], 'z');
 	CHECK_EQ(ftruncate(fd, PAGE), 0);
 	CHECK_EQ(fault_code(one + PAGE, READ), BUS_ADRERR);
-	CHECK_EQ(sig_seen, SIGBUS);
+	CHECK_EQ(fault_signal, SIGBUS);
 	munmap(one, 2 * PAGE);
 	munmap(two, 2 * PAGE);
 	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
@@ -154,6 +114,113 @@ static void locks(void)
 	CHECK_EQ(munlock(p, 8 * PAGE), 0);
 	CHECK_EQ(proc_status("VmLck"), before);
 	CHECK_ERRNO(mlock((void *)(1l << 46), PAGE), ENOMEM);
+}
+
+static unsigned int in_core(void *p, unsigned int nr_pages)
+{
+	unsigned char core[64];
+	unsigned int n = 0;
+
+	CHECK_EQ(mincore(p, nr_pages * PAGE, core), 0);
+	for (unsigned int i = 0; i < nr_pages; i++)
+		n += core[i] & 1;
+	return n;
+}
+
+/* Locked when they come. */
+static void locks_late(void)
+{
+	char *p = map_any(16 * PAGE, PROT_READ | PROT_WRITE, 0);
+	long before = proc_status("VmLck");
+
+	CHECK_EQ(madvise(p, 16 * PAGE, MADV_NOHUGEPAGE), 0);
+	p[0] = 1;
+	CHECK_EQ(syscall(SYS_mlock2, p, 16 * PAGE, MLOCK_ONFAULT), 0);
+	CHECK_EQ(proc_status("VmLck"), before + 64);
+	CHECK_EQ(in_core(p, 16), 1);
+	for (int i = 4; i < 8; i++)
+		p[i * PAGE] = 1;
+	CHECK_EQ(in_core(p, 16), 5);
+	CHECK_EQ(smaps(p, "Locked"), 20);
+	CHECK_ERRNO(madvise(p, PAGE, MADV_DONTNEED), EINVAL);
+	CHECK_EQ(munmap(p + 8 * PAGE, 8 * PAGE), 0);
+	CHECK_EQ(proc_status("VmLck"), before + 32);
+	CHECK_EQ(munlock(p, 8 * PAGE), 0);
+	CHECK_EQ(proc_status("VmLck"), before);
+	CHECK_ERRNO(syscall(SYS_mlock2, p, PAGE, 2), EINVAL);
+}
+
+static void *thread_maps(void *arg)
+{
+	return map_any(4 * PAGE, PROT_READ | PROT_WRITE, 0);
+}
+
+static void all_locked(void *arg)
+{
+	pthread_t thread;
+	void *p = NULL;
+	long locked;
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) && errno != ENOMEM)
+		SKIP("mlockall() is not allowed");
+	locked = proc_status("VmLck");
+	CHECK(locked > 0 && locked <= proc_status("VmSize"));
+	p = map_any(8 * PAGE, PROT_READ | PROT_WRITE, 0);
+	CHECK_EQ(proc_status("VmLck"), locked + 32);
+	CHECK_EQ(in_core(p, 8), 0);
+	CHECK_EQ(mlockall(MCL_FUTURE), 0);
+	p = map_any(8 * PAGE, PROT_READ | PROT_WRITE, 0);
+	CHECK_EQ(in_core(p, 8), 8);
+	/* Threads and children get by. */
+	REQUIRE(!pthread_create(&thread, NULL, thread_maps, NULL));
+	CHECK_EQ(pthread_join(thread, &p), 0);
+	CHECK_EQ(in_core(p, 4), 4);
+	CHECK_EQ(system("exit 4"), 4 << 8);
+	CHECK_EQ(munlockall(), 0);
+	CHECK_EQ(proc_status("VmLck"), 0);
+	p = map_any(8 * PAGE, PROT_READ | PROT_WRITE, 0);
+	CHECK_EQ(in_core(p, 8), 0);
+	CHECK_ERRNO(mlockall(0), EINVAL);
+	CHECK_ERRNO(mlockall(MCL_ONFAULT), EINVAL);
+}
+
+static void locks_all(void)
+{
+	CHECK_EQ(status_of(all_locked, NULL), 0);
+}
+
+static void no_more_locks(void *arg)
+{
+	static const struct rlimit some = { 16 * PAGE, 16 * PAGE }, none;
+	char *p = map_any(32 * PAGE, PROT_READ | PROT_WRITE, 0);
+
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &some), 0);
+	CHECK_EQ(setuid(65534), 0);
+	CHECK_EQ(mlock(p, 16 * PAGE), 0);
+	CHECK_ERRNO(mlock(p + 16 * PAGE, PAGE), ENOMEM);
+	CHECK_EQ(mlock(p, 8 * PAGE), 0);
+	CHECK_EQ(proc_status("VmLck"), 64);
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0) ==
+	      MAP_FAILED && errno == EAGAIN);
+	CHECK_ERRNO(mlockall(MCL_CURRENT), ENOMEM);
+	CHECK_EQ(munlock(p, 16 * PAGE), 0);
+	/* From now on every mapping counts. */
+	CHECK_EQ(mlockall(MCL_FUTURE | MCL_ONFAULT), 0);
+	p = mmap(NULL, 16 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
+	      errno == EAGAIN);
+	CHECK_EQ(munlockall(), 0);
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+	CHECK_ERRNO(mlock(p, PAGE), EPERM);
+	CHECK_ERRNO(mlockall(MCL_FUTURE), EPERM);
+}
+
+static void locks_limit(void)
+{
+	if (getuid())
+		SKIP("not root");
+	CHECK_EQ(status_of(no_more_locks, NULL), 0);
 }
 
 /* Huge pages or not: contents stay, also when they are split. */
@@ -237,62 +304,18 @@ static void proc_mem(void)
 	close(fd);
 }
 
-/* --- userfaultfd --- */
-
-static int uffd;
-static char *watched;
-#define WATCHED	8
-
-static void *serves(void *arg)
-{
-	char page[PAGE] __attribute__((aligned(4096)));
-
-	for (int i = 0; i < WATCHED; i++) {
-		struct uffd_msg message;
-		struct uffdio_copy copy = { .src = (uint64_t)page, .len = PAGE };
-		struct pollfd p = { uffd, POLLIN, 0 };
-
-		CHECK_EQ(poll(&p, 1, 60000), 1);
-		REQUIRE(read(uffd, &message, sizeof(message)) == sizeof(message));
-		CHECK_EQ(message.event, UFFD_EVENT_PAGEFAULT);
-		copy.dst = message.arg.pagefault.address & -PAGE;
-		memset(page, (int)((copy.dst - (uint64_t)watched) / PAGE) + 1, PAGE);
-		CHECK_EQ(ioctl(uffd, UFFDIO_COPY, &copy), 0);
-	}
-	return NULL;
-}
-
-static void user_fault(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	pthread_t thread;
-
-	uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (uffd < 0 && (errno == ENOSYS || errno == EPERM))
-		SKIP("no userfaultfd");
-	REQUIRE(uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api));
-	watched = map_any(WATCHED * PAGE, PROT_READ | PROT_WRITE, 0);
-	reg.range.start = (uint64_t)watched;
-	reg.range.len = WATCHED * PAGE;
-	REQUIRE(!ioctl(uffd, UFFDIO_REGISTER, &reg));
-	REQUIRE(!pthread_create(&thread, NULL, serves, NULL));
-	for (int i = 0; i < WATCHED; i++)
-		CHECK_EQ(watched[(i * 5 % WATCHED) * PAGE + 9], i * 5 % WATCHED + 1);
-	CHECK_EQ(pthread_join(thread, NULL), 0);
-	close(uffd);
-}
-
 const struct part memory_parts[] = {
 	{ "maps_show", "/proc/self/maps and accesses agree", maps_show },
 	{ "protects", "mprotect() is seen at once", protects },
 	{ "remaps", "mremap(), MADV_DONTNEED", remaps },
 	{ "memfd", "memfd_create(), truncation, seals", memfd },
 	{ "locks", "mlock() and mincore()", locks },
+	{ "locks_late", "MLOCK_ONFAULT", locks_late },
+	{ "locks_all", "mlockall()", locks_all },
+	{ "locks_limit", "RLIMIT_MEMLOCK", locks_limit },
 	{ "huge", "huge pages, split", huge },
 	{ "grows_down", "MAP_GROWSDOWN", grows_down },
 	{ "other_memory", "process_vm_readv() and writev()", other_processes },
 	{ "proc_mem", "/proc/self/mem", proc_mem },
-	{ "userfaultfd", "userfaultfd", user_fault },
 	{ NULL, NULL, NULL },
 };

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -141,6 +143,101 @@ bool map_at(const void *address, struct map *map)
 	}
 	fclose(f);
 	return found;
+}
+
+char *map_any(size_t size, int prot, int flags)
+{
+	char *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	REQUIRE(p != MAP_FAILED);
+	return p;
+}
+
+volatile int fault_signal;
+static sigjmp_buf back;
+static volatile int code_seen;
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	fault_signal = sig;
+	code_seen = info->si_code;
+	siglongjmp(back, 1);
+}
+
+int fault_code(volatile char *p, enum access access)
+{
+	handle(SIGSEGV, on_fault, 0);
+	handle(SIGBUS, on_fault, 0);
+	code_seen = 0;
+	if (!sigsetjmp(back, 1)) {
+		if (access == WRITE)
+			*p = 1;
+		else
+			(void)*p;
+	}
+	/* A fault elsewhere must not come back here. */
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGBUS, SIG_DFL);
+	return code_seen;
+}
+
+long smaps(const void *address, const char *key)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	size_t length = strlen(key);
+	uint64_t at = (uint64_t)address, start, end;
+	bool here = false;
+	char line[512];
+	long value = -1;
+
+	REQUIRE(f);
+	while (value < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = at >= start && at < end;
+		else if (here && !strncmp(line, key, length) && line[length] == ':')
+			value = strtol(line + length + 1, NULL, 10);
+	}
+	fclose(f);
+	return value;
+}
+
+bool wait_asleep(pid_t tid)
+{
+	char path[64], line[512];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	for (unsigned long i = 0; i < 100000; i++) {
+		FILE *f = fopen(path, "r");
+		char *state = NULL;
+
+		REQUIRE(f);
+		if (fgets(line, sizeof(line), f))
+			state = strrchr(line, ')');
+		fclose(f);
+		if (state && state[2] == 'S')
+			return true;
+		sched_yield();
+	}
+	FAIL("a thread does not sleep");
+	return false;
+}
+
+void bytes_fill(void *to, size_t size, uint64_t seed)
+{
+	uint64_t *words = to;
+
+	for (size_t i = 0; i < size / 8; i++)
+		words[i] = (seed + i) * 0x9e3779b97f4a7c15ul;
+}
+
+bool bytes_are(const void *from, size_t size, uint64_t seed)
+{
+	const uint64_t *words = from;
+
+	for (size_t i = 0; i < size / 8; i++)
+		if (words[i] != (seed + i) * 0x9e3779b97f4a7c15ul)
+			return false;
+	return true;
 }
 
 #define PATIENCE	20000000ul
