@@ -38,7 +38,8 @@ static bool by_int_n(const struct dune_trap *f)
 	default:
 		return f->error_code == DUNE_TRAP_INT_N;
 	}
-	return code[-2] == 0xcd && code[-1] == f->vector;
+	/* INT3 may be the first byte of a mapping: what is before it is read last. */
+	return code[-1] == f->vector && code[-2] == 0xcd;
 }
 
 /*

@@ -102,11 +102,14 @@ static enum dune_trap_action takes_away(struct dune_trap *trap, void *arg)
 void part_breakpoint_gone(void)
 {
 	static const uint8_t code[] = { 0xcc, 0x90, 0x90, 0x90, 0x90, 0xc3 };
-	uint8_t *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *before = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = before + 4096;
 	uint32_t (*mov)(void) = (uint32_t (*)(void))at;
 
-	REQUIRE(at != MAP_FAILED);
+	REQUIRE(before != MAP_FAILED);
+	/* Nobody has to look there. */
+	REQUIRE(!munmap(before, 4096));
 	memcpy(at, code, sizeof(code));
 	CHECK_EQ(dune_trap_register(DUNE_VECTOR_BP, takes_away, at, 0), 0);
 	mode_enter();
