@@ -17,16 +17,20 @@
 
 static char alternate[32 << 10];
 static pthread_t target;
-static volatile int count, stop;
+static volatile int count, on_top, stop;
 
 static void add_one(int sig, siginfo_t *info, void *context)
 {
 	__atomic_add_fetch(&count, 1, __ATOMIC_RELEASE);
 }
 
-/* Each signal is taken before the next is sent. */
+/*
+ * Each signal is taken before the next is sent; none before the other handler runs,
+ * which would be above that of the first one then, and wait for more with it blocked.
+ */
 static void *storm(void *arg)
 {
+	wait_for(&on_top, 1);
 	for (int sent = count; !stop; sent++) {
 		pthread_kill(target, SIGUSR1);
 		while (__atomic_load_n(&count, __ATOMIC_ACQUIRE) == sent && !stop)
@@ -57,6 +61,7 @@ static void calls_on_top(int sig, siginfo_t *info, void *context)
 	volatile char mine[4096];
 
 	memset((void *)mine, FILL, sizeof(mine));
+	on_top = 1;
 	while (count < storm_end) {
 		make_calls(1);
 		for (unsigned int k = 0; k < sizeof(mine); k += 64)
@@ -67,7 +72,7 @@ static void calls_on_top(int sig, siginfo_t *info, void *context)
 static void start_storm(pthread_t *thread, int flags)
 {
 	target = pthread_self();
-	stop = 0;
+	on_top = stop = 0;
 	storm_end = count + (int)rounds(200);
 	handle(SIGUSR1, add_one, flags);
 	REQUIRE(!pthread_create(thread, NULL, storm, NULL));
