@@ -91,16 +91,20 @@ void run_sigs_init(void)
 
 void run_sigs_before_exec(struct run_sigs *s)
 {
+	run_sigs_lock(s);
 	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
 		if (RUN_BIT(sig) & RUN_OURS && s->action[sig].handler == (uint64_t)SIG_IGN)
 			action_of_linux(sig, &s->action[sig], NULL);
+	run_sigs_unlock(s);
 }
 
 void run_sigs_after_exec(struct run_sigs *s)
 {
+	run_sigs_lock(s);
 	for (unsigned int sig = 1; sig <= RUN_NSIG; sig++)
 		if (RUN_BIT(sig) & RUN_OURS)
 			ask_linux(sig, &s->action[sig], NULL);
+	run_sigs_unlock(s);
 }
 
 /* What the program is told: its own. */

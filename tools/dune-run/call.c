@@ -299,15 +299,17 @@ static int on_rseq(struct dune_thread *t, const struct dune_regs *r)
  */
 static int on_prctl(struct dune_thread *t, const struct dune_regs *r)
 {
-	if ((r->rdi == PR_SET_SYSCALL_USER_DISPATCH && r->rsi == PR_SYS_DISPATCH_ON) ||
-	    (r->rdi == PR_SET_SECCOMP && r->rsi == SECCOMP_MODE_STRICT))
+	uint32_t option = r->rdi;
+
+	if ((option == PR_SET_SYSCALL_USER_DISPATCH && r->rsi != PR_SYS_DISPATCH_OFF) ||
+	    (option == PR_SET_SECCOMP && r->rsi == SECCOMP_MODE_STRICT))
 		return result(t, -EINVAL);
 	return natively(t);
 }
 
 static int on_seccomp(struct dune_thread *t, const struct dune_regs *r)
 {
-	if (r->rdi == SECCOMP_SET_MODE_STRICT)
+	if ((uint32_t)r->rdi == SECCOMP_SET_MODE_STRICT)
 		return result(t, -EINVAL);
 	return natively(t);
 }

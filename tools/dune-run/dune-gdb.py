@@ -32,8 +32,11 @@ def files(pid):
 def dune_run_of(pid):
     """Its file, and where that is mapped; None: it is not dune-run's process."""
     for name in files(pid):
-        with open(name, 'rb') as f:
-            head = f.read(HEAD)
+        try:
+            with open(name, 'rb') as f:
+                head = f.read(HEAD)
+        except OSError:
+            continue
         for start, mapped in mappings(pid):
             # Of itself it has the image mapped, or a copy (self.c).
             if mapped not in ('', name, name + '.image'):

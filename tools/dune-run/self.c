@@ -6,7 +6,10 @@
  *
  * The image is the same file by another name (a hard link, or a copy of it): mapping
  * it costs nothing where copying costs two million instructions in each process that
- * is executed. Where there is none, pages are copied.
+ * is executed. Where there is none, or it cannot be mapped, pages are copied.
+ *
+ * Linux then no longer refuses to write to the file: it is to be replaced by another
+ * (install(1), rename), never in place, as libraries are.
  *
  * Plain code, before there is a vm, which would follow all that.
  */
@@ -57,8 +60,12 @@ static bool is_same(int fd, int self)
 	struct stat a, b;
 	char head[HEAD];
 
-	return !fstat(fd, &a) && !fstat(self, &b) && a.st_size == b.st_size &&
-	       a.st_uid == b.st_uid && a.st_mode == b.st_mode &&
+	if (fstat(fd, &a) || fstat(self, &b) || !S_ISREG(a.st_mode))
+		return false;
+	if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+		return true;
+	return a.st_size == b.st_size && a.st_mode == b.st_mode &&
+	       a.st_uid == b.st_uid && a.st_gid == b.st_gid &&
 	       pread(fd, head, sizeof(head), 0) == sizeof(head) &&
 	       !memcmp(head, __ehdr_start, sizeof(head));
 }
@@ -73,7 +80,7 @@ static int image_open(int self)
 	if (n <= 0)
 		return -1;
 	strcpy(path + n, ".image");
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd >= 0 && !is_same(fd, self)) {
 		close(fd);
 		return -1;
@@ -94,9 +101,10 @@ static bool leave_segment(const ElfW(Phdr) *p, uint64_t bias, int image)
 	int prot = (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
 		   (p->p_flags & PF_X ? PROT_EXEC : 0);
 
-	if (image >= 0 && !(prot & PROT_WRITE))
-		return mmap((void *)start, end - start, prot, MAP_PRIVATE | MAP_FIXED, image,
-			    PAGE_DOWN(p->p_offset)) != MAP_FAILED;
+	if (image >= 0 && !(prot & PROT_WRITE) &&
+	    mmap((void *)start, end - start, prot, MAP_PRIVATE | MAP_FIXED, image,
+		 PAGE_DOWN(p->p_offset)) != MAP_FAILED)
+		return true;
 	return copy_over(start, end, prot);
 }
 

@@ -85,6 +85,7 @@ bool bytes_are(const void *from, size_t size, uint64_t seed);
 bool wait_asleep(pid_t tid);
 /* Wait for *p == value, yielding; false, and a failure, when it takes for ever. */
 bool wait_for(volatile int *p, int value);
+bool wait_above(volatile int *p, int value);
 uint64_t rnd(uint64_t *state);
 /* A handler with SA_SIGINFO. */
 typedef void (*handler_fn)(int sig, siginfo_t *info, void *context);

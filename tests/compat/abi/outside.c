@@ -56,7 +56,7 @@ static void counts_go_up(pid_t pid, int mem)
 	uint64_t last[2] = { 0, 0 }, now[2];
 	int moves = 0;
 
-	for (int i = 0; i < 200000 && moves < 20; i++) {
+	for (int i = 0; i < 5000000 && moves < 20; i++) {
 		if (i & 1)
 			CHECK(peek(pid, board->count, now, sizeof(now)));
 		else
@@ -290,7 +290,8 @@ static void referenced(void)
 	CHECK_EQ(mprotect(p, NR * PAGE, READ_WRITE), 0);
 	for (int i = 0; i < 3; i++)
 		p[i * PAGE]++;
-	CHECK_EQ(smaps(p, "Referenced"), 12);
+	/* The page behind them, too, where a CPU has guessed so. */
+	CHECK(smaps(p, "Referenced") >= 12 && smaps(p, "Referenced") <= 16);
 }
 
 /* --- memory that Linux itself does not see --- */

@@ -239,11 +239,7 @@ static void *looks(void *arg)
 
 static void let_look(void)
 {
-	int before = passes;
-
-	for (int i = 0; i < 100000 && passes < before + 2; i++)
-		sched_yield();
-	CHECK(passes >= before + 2);
+	wait_above(&passes, passes + 1);
 }
 
 static void collapse(void)

@@ -253,6 +253,17 @@ bool wait_for(volatile int *p, int value)
 	return false;
 }
 
+bool wait_above(volatile int *p, int value)
+{
+	for (unsigned long i = 0; i < PATIENCE; i++) {
+		if (__atomic_load_n(p, __ATOMIC_ACQUIRE) > value)
+			return true;
+		sched_yield();
+	}
+	FAIL("waited for more than %d, and there is %d", value, *p);
+	return false;
+}
+
 uint64_t rnd(uint64_t *state)
 {
 	*state ^= *state << 13;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
 # perf.sh [DUNE-RUN OPTIONS...]: perf of programs that it runs: samples of a clock, and counters; their exit status.
-busy='i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; exit 3'
+busy='i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; exit 3'
 perf record -q -e cpu-clock -F 1000 -o data "$@" sh -c "$busy" 2>record; echo "record $?"
 n=$(perf script -i data 2>/dev/null | grep -c cpu-clock)
 if [ "$n" -ge 10 ]; then echo samples; else echo "$n samples"; cat record; fi
