@@ -247,9 +247,18 @@ static void proc_pages(void)
 	CHECK_EQ(munmap(p, NR * PAGE), 0);
 }
 
+#define ROUNDS 4
+
+/* Odd: the thread is to write; then one more. */
+static volatile int turn;
+
 static void *writes_thread(void *arg)
 {
-	((char *)arg)[7 * PAGE] = 5;
+	for (int round = 0; round < ROUNDS; round++) {
+		wait_for(&turn, 2 * round + 1);
+		((char *)arg)[7 * PAGE] = 5;
+		turn = 2 * round + 2;
+	}
 	return NULL;
 }
 
@@ -261,19 +270,22 @@ static void soft_dirty(void)
 	memset(p, 1, NR * PAGE);
 	if (!pagemap(p, SOFT_DIRTY))
 		SKIP("no soft-dirty bits");
+	/* A new mapping is dirty as a whole, and so is what Linux may make one with it. */
+	REQUIRE(!pthread_create(&thread, NULL, writes_thread, p));
 	clear_refs("4");
-	for (int round = 0; round < 4; round++) {
+	for (int round = 0; round < ROUNDS; round++) {
 		CHECK_EQ(pagemap(p, SOFT_DIRTY), 0);
 		CHECK_EQ(p[PAGE], 1 + round);
 		CHECK_EQ(pagemap(p, SOFT_DIRTY), 0);
 		p[PAGE]++;
 		p[9 * PAGE]++;
 		CHECK_EQ(pagemap(p, SOFT_DIRTY), 0x202);
-		REQUIRE(!pthread_create(&thread, NULL, writes_thread, p));
-		CHECK_EQ(pthread_join(thread, NULL), 0);
+		turn = 2 * round + 1;
+		wait_for(&turn, 2 * round + 2);
 		CHECK_EQ(pagemap(p, SOFT_DIRTY), 0x282);
 		clear_refs("4");
 	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 /* Used pages, for whoever asks how large the working set is. */
