@@ -5,6 +5,7 @@ import subprocess
 
 import bochs_build
 import bootimage
+import numa
 import symbols
 from common import VmError
 
@@ -39,6 +40,7 @@ def kernel_args(args):
         words.append("mitigations=off")
     if not any(w.startswith("reboot=") for w in " ".join(args.append).split()):
         words.append("reboot=t,force")
+    words += numa.kernel_words(args)
     words.append("ignore_loglevel" if args.verbose else "loglevel=7")
     return " ".join(words + args.append)
 
@@ -91,8 +93,8 @@ class Machine(Watched):
         guest = bootimage.build_guest(progress)
         cmdline = kernel_args(args)
         disk, self.images = bootimage.bochs_images(
-            run_dir, kernel, guest, bootimage.initramfs(guest), cmdline, args.mem, args.kaslr,
-            progress)
+            run_dir, kernel, guest, bootimage.initramfs(guest, more=numa.initramfs_entries(args)),
+            cmdline, args.mem, args.kaslr, progress)
         self.log = os.path.join(run_dir, "bochs.log")
         self.dump = os.path.join(run_dir, "cpus.txt")
         self.config = os.path.join(run_dir, "bochsrc")

@@ -64,8 +64,8 @@ def cpio(entries):
     return bytes(out)
 
 
-def initramfs(folder, modules=()):
-    """The initramfs's bytes: the agent as /init, and drivers in loading order."""
+def initramfs(folder, modules=(), more=()):
+    """The initramfs's bytes: the agent as /init, drivers in loading order, and more entries."""
     with open(os.path.join(folder, "agent"), "rb") as f:
         agent = f.read()
     entries = [("dev", 0o040755, (0, 0), b""), ("dev/console", 0o020600, (5, 1), b""),
@@ -73,7 +73,7 @@ def initramfs(folder, modules=()):
     for i, path in enumerate(modules):
         with open(path, "rb") as f:
             entries.append(("boot-modules/%02d.ko" % i, 0o100644, (0, 0), f.read()))
-    return cpio(entries)
+    return cpio(entries + list(more))
 
 
 def _unpack(payload):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 import bootimage
+import numa
 from bochs import Watched, kernel_args
 from common import VmError
 
@@ -35,11 +36,10 @@ def drivers(kernel, names):
 
 
 def _numa(args):
-    """Nodes of equal size, CPUs spread in blocks, distance 20."""
+    """Nodes of equal size, CPUs spread in blocks."""
     out = []
     nodes = args.numa
-    if args.cpus % nodes or args.mem % nodes:
-        raise VmError("--numa %d: --cpus and --mem must be multiples of it" % nodes)
+    numa.check(nodes, args.cpus, args.mem)
     per = args.cpus // nodes
     for i in range(nodes):
         out += ["-object", "memory-backend-ram,id=m%d,size=%dM" % (i, args.mem // nodes),
@@ -47,7 +47,7 @@ def _numa(args):
     for i in range(nodes):
         for j in range(nodes):
             if i != j:
-                out += ["-numa", "dist,src=%d,dst=%d,val=20" % (i, j)]
+                out += ["-numa", "dist,src=%d,dst=%d,val=%d" % (i, j, numa.distance(i, j))]
     return out
 
 

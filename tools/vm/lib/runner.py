@@ -61,7 +61,7 @@ def parse(argv):
     p.add_argument("--keep-module", action="store_true", help="do not unload the module after CMD")
     p.add_argument("--timeout", type=int, default=600, metavar="S",
                    help="seconds for everything, boot included (default 600)")
-    p.add_argument("--numa", type=int, default=0, metavar="N", help="NUMA nodes (--engine qemu)")
+    p.add_argument("--numa", type=int, default=0, metavar="N", help="NUMA nodes of equal size")
     p.add_argument("--engine", choices=["bochs", "qemu", "native"], default="bochs",
                    help="bochs: VMX emulated (default); qemu: no VMX, fast; native: this machine")
     p.add_argument("--packaged", choices=["trixie", "bookworm"],
@@ -322,9 +322,8 @@ def main(argv=None):
     args = parse(sys.argv[1:] if argv is None else argv)
     progress = Progress(args.quiet)
     try:
-        if args.numa and args.engine != "qemu":
-            raise VmError("--numa needs --engine qemu: Bochs has no NUMA nodes, and Debian's cloud "
-                          "kernels no numa=fake")
+        if args.numa and (args.engine == "native" or args.packaged):
+            raise VmError("--numa is for our build of Bochs and for --engine qemu")
         engines = {"qemu": run_qemu, "native": run_native,
                    "bochs": run_bochs_or_fallback}
         return engines[args.engine](args, progress)

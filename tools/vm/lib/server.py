@@ -53,8 +53,8 @@ class JobProcess:
 
 def label(args):
     """What a server is for, as text; one server per label."""
-    return "kernel=%s cpus=%d mem=%d kaslr=%d mitigations=%d microcode=%d verbose=%d append=%s" % (
-        args.kernel, args.cpus, args.mem, args.kaslr, args.mitigations, args.microcode, args.verbose,
+    return "kernel=%s cpus=%d numa=%d mem=%d kaslr=%d mitigations=%d microcode=%d verbose=%d append=%s" % (
+        args.kernel, args.cpus, args.numa, args.mem, args.kaslr, args.mitigations, args.microcode, args.verbose,
         " ".join(args.append))
 
 
