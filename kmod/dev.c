@@ -88,7 +88,8 @@ static long create_vm(struct dune_file *f, void __user *arg)
 
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
-	if (req.flags || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
+	if (req.flags || req.reserved0 ||
+	    memchr_inv(req.reserved, 0, sizeof(req.reserved)))
 		return -EINVAL;
 	rdmsrl(MSR_LSTAR, req.syscall_entry);
 
@@ -96,7 +97,7 @@ static long create_vm(struct dune_file *f, void __user *arg)
 	err = -EBUSY;
 	if (f->vm)
 		goto out;
-	vm = vm_create();
+	vm = vm_create(&req);
 	err = PTR_ERR_OR_ZERO(vm);
 	if (err)
 		goto out;

@@ -176,8 +176,9 @@ static int try_map(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva)
 	enum pt_map_result result;
 	int err;
 
-	if (unlikely(vcpu->tables.nr < PT_CACHE_MAX)) {
-		err = pt_cache_fill(&vcpu->tables);
+	if (unlikely(vcpu->tables.nr < PT_CACHE_MAX ||
+		     vcpu->tables.place != vcpu->place)) {
+		err = placement_fill(vcpu);
 		if (err)
 			return err;
 	}
@@ -201,7 +202,7 @@ static int try_map(struct dune_vcpu *vcpu, const struct vmx_exit *exit, u64 hva)
 	if (unlikely(op->leaf.level > 2) && !giant_leaf(vcpu, hva, access, op))
 		return -EAGAIN;
 
-	result = pt_map(&vm->ept, op);
+	result = pt_map(&READ_ONCE(vcpu->replica)->pt, op);
 	count_result(vcpu, op, result);
 	if (result == PT_MAP_CONFLICT)
 		make_room(vm, hva, &op->leaf);

@@ -122,7 +122,7 @@ static noinline void start_wide(struct dune_vm *vm,
 	}
 	trace_dune_shootdown(vm, range->start, range->end, 0,
 			     TRACE_SHOOTDOWN_DEFERRED);
-	shootdown_defer(&vm->sd, &vm->inval, range->start, range->end, &gather);
+	replicas_defer(&vm->ept, &vm->inval, range->start, range->end, &gather);
 	vm_count(vm, DUNE_VM_deferred, 1);
 	ept_count_removed(vm, &gather);
 }
@@ -151,7 +151,7 @@ static inline void start_small(struct dune_vm *vm,
 	}
 	trace_dune_shootdown(vm, range->start, range->end, 0,
 			     TRACE_SHOOTDOWN_DEFERRED);
-	shootdown_defer_one(&vm->sd, bucket, &gather);
+	replicas_defer_one(&vm->ept, bucket, &gather);
 	vm_count(vm, DUNE_VM_deferred, 1);
 	ept_count_removed(vm, &gather);
 }
@@ -179,7 +179,7 @@ static void range_end(struct mmu_notifier *mn,
 static noinline void check_flushed(struct dune_vm *vm, u64 start, u64 end,
 				   u64 gen)
 {
-	if (likely(shootdown_progress(&vm->sd, gen) == SD_OVER))
+	if (likely(replicas_progress(&vm->ept, gen) == SD_OVER))
 		inval_deferred_done(&vm->inval, start, end, gen);
 	else
 		ept_flush_settle(vm, start, end, gen, DUNE_VM_stragglers);
@@ -230,8 +230,8 @@ static void age_slot(struct dune_vm *vm, u32 slot, u64 start, u64 end, void *arg
 	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT, mask = DUNE_SLOT_BYTES - 1;
 	struct age *age = arg;
 
-	age->young |= pt_age(&vm->ept, gpa + (start & mask),
-			     gpa + ((end - 1) & mask) + 1, age->mode);
+	age->young |= replicas_age(&vm->ept, gpa + (start & mask),
+				   gpa + ((end - 1) & mask) + 1, age->mode);
 }
 
 static int age(struct mmu_notifier *mn, u64 start, u64 end,

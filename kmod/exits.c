@@ -11,6 +11,7 @@
 #include <asm/processor.h>
 #include <asm/trapnr.h>
 
+#include "follow.h"
 #include "quantum.h"
 #include "requests.h"
 #include "trace.h"
@@ -86,6 +87,7 @@ static int on_done(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 static int on_interrupt(struct dune_vcpu *vcpu, const struct vmx_exit *exit)
 {
 	vcpu_count(vcpu, DUNE_VCPU_interrupts);	/* taken with irqs on again */
+	follow_if_away(vcpu);
 	return VCPU_CONTINUE;
 }
 

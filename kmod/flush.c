@@ -43,7 +43,7 @@ void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather)
 	unsigned int kicks;
 
 	preempt_disable();
-	kicks = shootdown_run(&vm->sd, gather);
+	kicks = replicas_run(&vm->ept, gather);
 	preempt_enable();
 	vm_count(vm, DUNE_VM_flushes, 1);
 	if (kicks)
@@ -59,7 +59,7 @@ void ept_flush_settle(struct dune_vm *vm, u64 start, u64 end, u64 gen,
 	unsigned int kicks;
 
 	preempt_disable();
-	kicks = shootdown_settle(&vm->sd, gen);
+	kicks = replicas_settle(&vm->ept, gen);
 	preempt_enable();
 	inval_deferred_done(&vm->inval, start, end, gen);
 	if (!kicks)
@@ -88,7 +88,7 @@ void ept_zap_whole_slot(struct dune_vm *vm, u64 gpa)
 	struct gather gather = GATHER_INIT;
 
 	inval_begin(&vm->inval, 0, ~0ull);
-	pt_zap(&vm->ept, gpa, gpa + DUNE_SLOT_BYTES, &gather);
+	replicas_zap(&vm->ept, gpa, gpa + DUNE_SLOT_BYTES, &gather);
 	ept_flush(vm, 0, ~0ull, &gather);
 	inval_end(&vm->inval, 0, ~0ull);
 }

@@ -48,7 +48,7 @@ void ept_make_room(struct dune_vm *vm, u64 start, u64 end);
 void ept_zap_whole_slot(struct dune_vm *vm, u64 gpa);
 
 /*
- * pt_zap() on host virtual addresses of one slot; a 1 GiB leaf that sticks out
+ * replicas_zap() on host virtual addresses of one slot; a 1 GiB leaf that sticks out
  * of the range is removed by an invalidation of its own. Any process context.
  */
 static inline void ept_zap_slot(struct dune_vm *vm, u32 slot, u64 start,
@@ -57,7 +57,7 @@ static inline void ept_zap_slot(struct dune_vm *vm, u32 slot, u64 start,
 	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
 	u64 from = gpa + (start & (DUNE_SLOT_BYTES - 1));
 
-	if (pt_zap(&vm->ept, from, from + (end - start), gather) ==
+	if (replicas_zap(&vm->ept, from, from + (end - start), gather) ==
 	    PT_ZAP_WIDEN)
 		ept_zap_whole_slot(vm, gpa);
 }
@@ -69,7 +69,7 @@ static inline void ept_zap_slot_small(struct dune_vm *vm, u32 slot, u64 start,
 	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
 	u64 from = gpa + (start & (DUNE_SLOT_BYTES - 1));
 
-	if (pt_zap_small(&vm->ept, from, from + (end - start), gather) ==
+	if (replicas_zap_small(&vm->ept, from, from + (end - start), gather) ==
 	    PT_ZAP_WIDEN)
 		ept_zap_whole_slot(vm, gpa);
 }

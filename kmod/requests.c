@@ -68,7 +68,7 @@ long vcpu_kick(struct dune_vcpu *vcpu, u64 addr)
 	if (copy_from_user(&kick, (void __user *)addr, sizeof(kick)))
 		return -EFAULT;
 	preempt_disable();
-	kicks = kick_vcpus(&vm->sd, kick.ids, DUNE_MAX_VCPUS);
+	kicks = kick_vcpus(&vm->ept.first.sd, kick.ids, DUNE_MAX_VCPUS);
 	preempt_enable();
 	vcpu_count_n(vcpu, DUNE_VCPU_kicks_sent, kicks);
 	trace_dune_kick(vm, kicks);

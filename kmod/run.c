@@ -10,6 +10,7 @@
 #include <linux/sched/task_stack.h>
 
 #include "compat.h"
+#include "follow.h"
 #include "power.h"
 #include "quantum.h"
 #include "reenter.h"
@@ -199,6 +200,7 @@ long vcpu_run(struct dune_vcpu *vcpu, unsigned long arg)
 	kind = residency_is_here(&vcpu->vmx) ? sync_in(vcpu, arg) : -ESHUTDOWN;
 	if (kind)
 		goto out;
+	follow_if_away(vcpu);
 	vcpu->late_work = work_that_waits(syscall_work);
 	if (unlikely(syscall_work & SYSCALL_WORK_SYSCALL_USER_DISPATCH))
 		exempt_from_dispatch();

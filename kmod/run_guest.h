@@ -21,8 +21,7 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 					   struct vmx_exit *exit)
 {
 	struct dune_vcpu_page *page = vcpu->page;
-	struct dune_vm *vm = vcpu->vm;
-	struct sd_cpu *sd = this_cpu_ptr(vm->sd_cpu);
+	struct sd_cpu *sd = this_cpu_ptr(vcpu->vm->sd_cpu);
 	enum sd_end end;
 	u64 gen, begin;
 
@@ -31,7 +30,7 @@ static __always_inline void vcpu_run_guest(struct dune_vcpu *vcpu,
 		switch_fpu_return();
 	sd_begin(sd, vcpu->id);
 	vreq_run_begin(page);
-	gen = sd_enter(&vm->sd, sd);
+	gen = sd_enter(&vcpu->replica->sd, sd);
 	if (gen) {
 		vmx_flush_ept(vcpu->vmx.eptp);
 		sd_flushed(sd, gen);

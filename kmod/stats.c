@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "places.h"
 #include "stats.h"
 #include "vcpu.h"
 
@@ -178,6 +179,18 @@ void stats_vcpu_end(struct dune_vcpu *vcpu)
 	mutex_unlock(&stats->lock);
 }
 
+bool stats_vm_uses_node(struct stats_vm *stats, int node)
+{
+	struct dune_vcpu *vcpu;
+	bool uses = false;
+
+	mutex_lock(&stats->lock);
+	list_for_each_entry(vcpu, &stats->vcpus, of_stats)
+		uses |= !vcpu->retired && READ_ONCE(vcpu->node) == node;
+	mutex_unlock(&stats->lock);
+	return uses;
+}
+
 /* ---- the fd ---- */
 
 struct stats_file {
@@ -255,9 +268,46 @@ static int stats_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static long get_places(struct stats_file *f, struct dune_places *req)
+{
+	void __user *to = (void __user *)(unsigned long)req->places;
+	struct dune_place *out;
+	long err = 0;
+
+	if (!f->vm || !req->nr || req->nr > PLACES_MAX || req->reserved0 ||
+	    memchr_inv(req->reserved, 0, sizeof(req->reserved)))
+		return -EINVAL;
+	out = kcalloc(req->nr, sizeof(*out), GFP_KERNEL_ACCOUNT);
+	if (!out)
+		return -ENOMEM;
+	mutex_lock(&f->user->lock);
+	places_collect(f->vm, req, out);
+	mutex_unlock(&f->user->lock);
+	if (copy_to_user(to, out, req->nr * sizeof(*out)))
+		err = -EFAULT;
+	kfree(out);
+	return err;
+}
+
+static long stats_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct dune_places req;
+	long err;
+
+	if (cmd != DUNE_GET_PLACES)
+		return -ENOTTY;
+	if (copy_from_user(&req, (void __user *)arg, sizeof(req)))
+		return -EFAULT;
+	err = get_places(file->private_data, &req);
+	if (!err && copy_to_user((void __user *)arg, &req, sizeof(req)))
+		err = -EFAULT;
+	return err;
+}
+
 static const struct file_operations stats_fops = {
 	.owner = THIS_MODULE,
 	.read = stats_read,
+	.unlocked_ioctl = stats_ioctl,
 	.release = stats_release,
 };
 

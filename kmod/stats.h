@@ -58,6 +58,9 @@ void stats_vcpu_begin(struct dune_vcpu *vcpu);
 /* Before its page goes. */
 void stats_vcpu_end(struct dune_vcpu *vcpu);
 
+/* Is one of the vm's vCPUs on a CPU of that NUMA node, or was last? */
+bool stats_vm_uses_node(struct stats_vm *stats, int node);
+
 /* DUNE_STAT_OPEN: a fd or a negative errno. */
 int stats_open(const struct dune_stat_open *req);
 

@@ -104,11 +104,11 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
 	if (!vcpu)
 		return ERR_PTR(err);
-	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	vcpu->page = plat_page_alloc(0);
 	if (!vcpu->page)
 		goto err_vcpu;
 	err = vmx_vcpu_create(&vcpu->vmx, &vcpu->page->regs,
-			      pt_root_pa(&vm->ept));
+			      pt_root_pa(&vm->ept.first.pt));
 	if (err)
 		goto err_page;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");
@@ -120,6 +120,10 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 	vcpu->vm = vm_get(vm);
 	vcpu->map.inval = &vm->inval;
 	vcpu->map.cache = &vcpu->tables;
+	vcpu->tables.user = id;
+	vcpu->replica = &vm->ept.first;
+	vcpu->next_node = NUMA_NO_NODE;
+	vcpu->home = vcpu->node = NUMA_NO_NODE;
 	INIT_WORK(&vcpu->retire, retire_work);
 	vm_count_live(vm, DUNE_VM_vcpus, 1);
 	vm_count_live(vm, DUNE_VM_vcpus_created, 1);

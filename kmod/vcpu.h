@@ -35,8 +35,15 @@ struct dune_vcpu {
 	/* Owner only. */
 	struct vmx_vcpu vmx;
 	struct preempt_notifier preempt;
+	struct replica *replica;	/* the EPT that it runs with; see placement.h */
 	struct pt_cache tables;		/* for EPT faults */
 	struct pt_map_op map;		/* the current one; its out fields are 0 between */
+	u32 place;			/* of its next tables, as pt_cache.place */
+	int node;			/* of the CPU that it was loaded on last */
+	int next_node;			/* INTERLEAVE: after this one */
+	int home;			/* node of its memory; follow.h */
+	unsigned long away_since;	/* jiffies; 0: it is at home */
+	u64 follow_cursor[2];
 	enum vcpu_phase phase;
 	unsigned long late_work;	/* thread flags that wait for the next exit */
 	u32 quantum_us;			/* what the VMCS was told */
@@ -76,6 +83,8 @@ int vcpu_create_fd(struct dune_vm *vm);
 void vcpu_load(struct dune_vcpu *vcpu);
 void vcpu_put(struct dune_vcpu *vcpu);
 void vcpu_preempt_init(struct dune_vcpu *vcpu);
+/* Its VMCS into *page, and the old one's page into that. Loaded, also after it. */
+void vcpu_move_vmcs(struct dune_vcpu *vcpu, void **page);
 /* After a run, before user mode or another thread; preemption off. */
 void vcpu_restore_host(struct dune_vcpu *vcpu);
 

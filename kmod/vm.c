@@ -96,15 +96,18 @@ static int vm_init(struct dune_vm *vm)
 	if (!vm->sd_cpu)
 		goto err_counts;
 	vm_note(vm);
-	err = pt_init(&vm->ept, ept_geometry());
+	err = pt_init(&vm->ept.first.pt, ept_geometry());
 	if (err)
 		goto err_sd;
 	vm_count(vm, DUNE_VM_ept_tables, 1);
-	sd_vm_init(&vm->sd, pt_root_pa(&vm->ept), mm_cpumask(vm->mm),
-		   vm->sd_cpu);
-	err = stats_vm_begin(vm);
+	sd_vm_init(&vm->ept.first.sd, pt_root_pa(&vm->ept.first.pt),
+		   mm_cpumask(vm->mm), vm->sd_cpu);
+	err = placement_begin(vm);
 	if (err)
 		goto err_ept;
+	err = stats_vm_begin(vm);
+	if (err)
+		goto err_placement;
 	err = power_get();
 	if (err)
 		goto err_stats;
@@ -119,8 +122,10 @@ err_power:
 	power_put();
 err_stats:
 	stats_vm_end(vm);
+err_placement:
+	placement_end(vm);
 err_ept:
-	pt_destroy(&vm->ept);
+	pt_destroy(&vm->ept.first.pt);
 err_sd:
 	vm_note_gone(vm);
 	free_percpu(vm->sd_cpu);
@@ -175,7 +180,7 @@ struct stats_vm *vm_stats_of(struct mm_struct *mm)
  * Listed first, so that the lock of all vms is not held over vm_init(): that
  * waits for the mmap_lock, which the process can keep from it for ever.
  */
-struct dune_vm *vm_create(void)
+struct dune_vm *vm_create(const struct dune_create_vm *req)
 {
 	struct dune_vm *vm;
 	int err;
@@ -186,6 +191,9 @@ struct dune_vm *vm_create(void)
 	vm->mm = current->mm;
 	vm->tgid = current->tgid;
 	ida_init(&vm->vcpu_ids);
+	err = placement_init(&vm->placement, req);
+	if (err)
+		goto err_free;
 	err = vm_list(vm);
 	if (err)
 		goto err_free;
@@ -222,7 +230,8 @@ static void vm_release(struct kref *ref)
 	 * the next vm with the same root page flushes before its first entry,
 	 * because its seen generations start behind.
 	 */
-	pt_destroy(&vm->ept);
+	placement_end(vm);
+	pt_destroy(&vm->ept.first.pt);
 	slots_destroy(&vm->slots);
 	power_put();
 	vm_note_gone(vm);

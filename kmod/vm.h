@@ -24,8 +24,8 @@
 
 #include "gather.h"
 #include "inval.h"
-#include "pt.h"
-#include "shootdown.h"
+#include "placement.h"
+#include "replicas.h"
 #include "slots.h"
 #include "stats.h"
 
@@ -44,19 +44,22 @@ struct dune_vm {
 	struct dune_vm_page *page;	/* (i) counters, shared with user space */
 	struct vm_counts __percpu *counts; /* [c] */
 	struct sd_cpu __percpu *sd_cpu;	/* [p] (i) one line a CPU */
-	struct pt ept;			/* [p] */
+	struct placement placement;	/* (i) */
 	pid_t tgid;			/* (i) the creator's, for traces */
 
 	struct slots slots ____cacheline_aligned; /* own lock */
 	struct mmu_notifier notifier;	/* (i) start, end, age, release */
 	struct mmu_notifier secondary;	/* (i) after Linux' TLB flushes */
 
-	struct sd_vm sd ____cacheline_aligned; /* [p] */
+	struct replicas ept ____cacheline_aligned; /* [p] */
 	struct inval inval;		/* [p] */
 };
 
-/* A new vm for current->mm. ERR_PTR: -EBUSY it has one, -ENOMEM, ... */
-struct dune_vm *vm_create(void);
+/*
+ * A new vm for current->mm, its EPT placed as req says. ERR_PTR: -EBUSY it has one,
+ * -EINVAL: no such placement, -ENOMEM, ...
+ */
+struct dune_vm *vm_create(const struct dune_create_vm *req);
 struct dune_vm *vm_get(struct dune_vm *vm);
 /* May sleep. */
 void vm_put(struct dune_vm *vm);

@@ -55,6 +55,27 @@ extern "C" {
 int dune_init(void);
 
 /*
+ * On which NUMA nodes the EPT of this process is, from its dune_init() on: "local"
+ * (where the thread runs that needs a table; the default), "interleave" or
+ * "interleave:NODES" (in turn), "bind:NODES" (of these the nearest), "replicate"
+ * (one EPT for each node: no CPU reads another node's tables, and each thread takes
+ * its EPT faults anew on each node). NODES is a list as 0,2-3 of nodes below 64. A
+ * node that has no memory left is replaced by one near it. Instead of this
+ * call the environment variable DUNE_NUMA may have the same text.
+ *
+ * Where the memory of the program is, is Linux' business: set_mempolicy(2).
+ *
+ * Context: any thread in plain Linux mode, before dune_init(). A forked child has
+ * its parent's and may call it again.
+ *
+ * Result: 0 or a negative errno; dune_why() has the reason.
+ *
+ * -EINVAL: no such text (that none of the nodes is there, dune_init() says);
+ * -EBUSY: dune_init() was called.
+ */
+int dune_set_placement(const char *placement);
+
+/*
  * The last failure of this thread's dune_init() or dune_enter(), as text. One
  * line, which also says what to do.
  *

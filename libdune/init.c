@@ -152,9 +152,14 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 	vm->nr_vm_counters = min_uint(info.nr_vm_counters, DUNE_NR_VM_COUNTERS);
 	vm->nr_vcpu_counters = min_uint(info.nr_vcpu_counters, DUNE_NR_VCPU_COUNTERS);
 
+	err = dune_placement_get(&create);
+	if (err)
+		return err;
 	if (ioctl(vm->fd, DUNE_CREATE_VM, &create)) {
 		err = -errno;
-		if (err == -EBUSY)
+		if (err == -EINVAL)
+			dune_why_set("DUNE_CREATE_VM: %m: of the NUMA nodes that placement names none has memory (numactl -H)");
+		else if (err == -EBUSY)
 			dune_why_set("DUNE_CREATE_VM: %m: this process has a vm that libdune did not create, or another hypervisor holds VT-x (dmesg | grep dune)");
 		else
 			dune_why_set("DUNE_CREATE_VM: %m: the kernel log may say why (dmesg | grep dune)");

@@ -25,6 +25,13 @@ static u64 cpu_desc(int cpu)
 	return 0x0040f50000000000ull | (limit & 0xffff) | (limit >> 16 & 0xf) << 48;
 }
 
+/* On another CPU than before: its node's EPT, in its node's shootdowns. */
+static void follow_node(struct dune_vcpu *vcpu)
+{
+	if (placement_moved(vcpu, cpu_to_node(vcpu->vmx.last_cpu)))
+		vmx_set_ept(&vcpu->vmx, pt_root_pa(&vcpu->replica->pt));
+}
+
 /* Preemption off, irqs on. */
 static noinline void load_slow(struct dune_vcpu *vcpu)
 {
@@ -40,12 +47,14 @@ static noinline void load_slow(struct dune_vcpu *vcpu)
 			vcpu->initialised = true;
 		}
 		vmx_host_state_load(&vcpu->vmx);
+		follow_node(vcpu);
 		WRITE_ONCE(vcpu->page->cpu_desc, cpu_desc(vcpu->vmx.last_cpu));
 		if (change == RESIDENCY_MOVED) {
 			vcpu_count(vcpu, DUNE_VCPU_migrated);
 			trace_dune_migrate(from, vcpu->vmx.last_cpu);
 		}
 	}
+	replica_use(this_cpu_ptr(vcpu->vm->sd_cpu), vcpu->replica);
 	use = vmx_vpid_load(&vcpu->vmx);
 	if (use != VPID_KEPT)
 		vcpu_count(vcpu, DUNE_VCPU_vpids);
@@ -106,6 +115,15 @@ void vcpu_load(struct dune_vcpu *vcpu)
 {
 	preempt_disable();
 	preempt_notifier_register(&vcpu->preempt);
+	load_here(vcpu);
+	preempt_enable();
+}
+
+void vcpu_move_vmcs(struct dune_vcpu *vcpu, void **page)
+{
+	preempt_disable();
+	if (residency_unload(&vcpu->vmx) == RESIDENCY_DONE)
+		vmx_vmcs_move(&vcpu->vmx, page);
 	load_here(vcpu);
 	preempt_enable();
 }

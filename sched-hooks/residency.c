@@ -55,6 +55,12 @@ enum residency_verdict residency_retire(struct vmx_vcpu *v)
 	return residency_step(&v->state, RESIDENCY_EV_RETIRE);
 }
 
+enum residency_verdict residency_unload(struct vmx_vcpu *v)
+{
+	clear_anywhere(v);
+	return READ_ONCE(v->cpu) == VMX_NO_CPU ? RESIDENCY_DONE : RESIDENCY_REFUSED;
+}
+
 enum residency_change residency_load(struct vmx_vcpu *v)
 {
 	int cpu = smp_processor_id();

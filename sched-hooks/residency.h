@@ -43,6 +43,9 @@ enum residency_change residency_load(struct vmx_vcpu *v);
  */
 enum residency_verdict residency_retire(struct vmx_vcpu *v);
 
+/* Clear v, which is loaded here; residency_load() is next. Preemption off, irqs on. */
+enum residency_verdict residency_unload(struct vmx_vcpu *v);
+
 /* Clear everything active on this CPU; irqs off or hotplug context. */
 void residency_clear_cpu(void);
 

@@ -17,6 +17,7 @@ struct gather {
 	bool unflushed;		/* a CPU may still use what was unlinked */
 	bool any;		/* something was unlinked */
 	u32 nr_tables;
+	u64 replicas;		/* where it was unlinked from; see replicas.h */
 	u32 leaves[4];		/* leaves removed, by level; [0] unused */
 	struct pt_table *tables;	/* unlinked, chained */
 };

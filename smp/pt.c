@@ -29,7 +29,7 @@
 int pt_cache_fill_to(struct pt_cache *cache, unsigned int nr)
 {
 	while (cache->nr < nr) {
-		struct pt_table *table = pt_table_alloc();
+		struct pt_table *table = pt_table_alloc_at(cache->place);
 
 		if (!table)
 			return -ENOMEM;
@@ -49,9 +49,9 @@ void pt_cache_drain(struct pt_cache *cache)
 		pt_table_free(pt_cache_pop(cache));
 }
 
-int pt_init(struct pt *pt, const struct pt_geometry *geom)
+int pt_init_at(struct pt *pt, const struct pt_geometry *geom, u32 place)
 {
-	*pt = (struct pt){ .geom = geom, .root = pt_table_alloc() };
+	*pt = (struct pt){ .geom = geom, .root = pt_table_alloc_at(place) };
 	if (!pt->root)
 		return -ENOMEM;
 	pt->root->level = PT_LEVELS;

@@ -96,19 +96,26 @@ struct pt {
 
 /*
  * A magazine of table pages, so that pt_map() never allocates. Owned by one
- * thread, filled on the node where that runs. pt_cache_fill() may sleep; 0 or
- * -ENOMEM (what it got stays).
+ * thread. place: 1 + the NUMA node that pages are to come from (from elsewhere when
+ * that has none), or 0: the platform's choice, the node where the thread runs.
+ * pt_cache_fill() may sleep; 0 or -ENOMEM (what it got stays).
  */
 #define PT_CACHE_MAX	(PT_LEVELS - 1)
 struct pt_cache {
 	unsigned int nr;
+	u32 place;
+	u32 user;		/* goes into the tables that are linked */
 	struct pt_table *tables;
 };
 int pt_cache_fill(struct pt_cache *cache);
 void pt_cache_drain(struct pt_cache *cache);
 
-/* Allocates the root (may sleep): 0 or -ENOMEM. */
-int pt_init(struct pt *pt, const struct pt_geometry *geom);
+/* Allocates the root (may sleep): 0 or -ENOMEM. place: as pt_cache.place. */
+int pt_init_at(struct pt *pt, const struct pt_geometry *geom, u32 place);
+static inline int pt_init(struct pt *pt, const struct pt_geometry *geom)
+{
+	return pt_init_at(pt, geom, 0);
+}
 /* Frees every table. No CPU and no thread may use the table any more. */
 void pt_destroy(struct pt *pt);
 static inline u64 pt_root_pa(const struct pt *pt)

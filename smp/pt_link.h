@@ -41,6 +41,7 @@ static inline enum pt_link pt_link_table(const struct pt_geometry *geom,
 	u64 link;
 
 	table->level = level - 1;
+	table->user = cache->user;
 	link = geom->make_table(pt_table_pa(table));
 	/*
 	 * [PT-1] The table's zeroes and level before the entry that leads to it

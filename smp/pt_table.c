@@ -2,13 +2,13 @@
 /* Life of table pages: page and descriptor come and go together. */
 #include "pt_table.h"
 
-struct pt_table *pt_table_alloc(void)
+struct pt_table *pt_table_alloc_at(u32 place)
 {
 	struct pt_table *table = plat_object_alloc(sizeof(*table));
 
 	if (!table)
 		return NULL;
-	table->entry = plat_page_alloc();
+	table->entry = plat_page_alloc(place);
 	if (!table->entry) {
 		plat_object_free(table);
 		return NULL;

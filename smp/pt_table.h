@@ -21,6 +21,7 @@
 struct pt_table {
 	plat_lock_t lock;
 	u32 level;		/* constant once linked */
+	u32 user;		/* constant once linked: whose cache it comes from */
 	bool dead;		/* unlinked: installers start again */
 	u32 nr_leaves;		/* present leaves in it */
 	u64 *entry;		/* the page: PT_ENTRIES entries; constant */
@@ -36,8 +37,15 @@ struct pt_table {
 	plat_rcu_t rcu;
 };
 
-/* Zeroed, linked nowhere; NULL without memory. May sleep. */
-struct pt_table *pt_table_alloc(void);
+/*
+ * Zeroed, linked nowhere; NULL without memory. May sleep. place: as pt_cache.place,
+ * or 0: where the platform takes pages from by itself.
+ */
+struct pt_table *pt_table_alloc_at(u32 place);
+static inline struct pt_table *pt_table_alloc(void)
+{
+	return pt_table_alloc_at(0);
+}
 /* No one else may know it. */
 void pt_table_free(struct pt_table *table);
 /* After a grace period of software walkers. Needs no memory, never sleeps. */

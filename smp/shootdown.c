@@ -55,7 +55,7 @@ void sd_flushed(struct sd_cpu *cpu, u64 gen)
 void sd_entered(struct sd_cpu *cpu)
 {
 	/*
-	 * [SD-5] seen before mode; pairs with [SD-6] in must_leave(): else a
+	 * [SD-5] seen before mode; pairs with [SD-6] in sd_must_leave(): else a
 	 * flusher kicks a CPU that has flushed already. Shape: MP.
 	 */
 	plat_store_release(&cpu->mode, SD_IN_GUEST);
@@ -74,22 +74,6 @@ enum sd_end sd_exit(struct sd_cpu *cpu)
 	return mode == SD_EXITING ? SD_END_KICKED : SD_END_OTHER;
 }
 
-/*
- * Is this CPU in a guest run that began before gen? A run that begins later
- * flushes first, because it reads the generation [SD-1].
- */
-static bool must_leave(const struct sd_cpu *cpu, u64 gen)
-{
-	/*
-	 * [SD-4] mode (acquire): what the guest did before it left comes
-	 * before what the flusher does next; pairs with [SD-3].
-	 */
-	u32 mode = sd_settled_mode(cpu);
-
-	/* [SD-6] mode before seen; pairs with [SD-5]. */
-	return mode != SD_OUTSIDE && plat_load_acquire(&cpu->seen) < gen;
-}
-
 /* Marks every CPU that has to leave. */
 static struct sd_asked ask_to_exit(struct sd_vm *vm, u64 gen)
 {
@@ -98,7 +82,7 @@ static struct sd_asked ask_to_exit(struct sd_vm *vm, u64 gen)
 	plat_for_each_cpu(cpu, vm->cpus) {
 		struct sd_cpu *line = plat_percpu_line(vm->cpu, cpu);
 
-		if (must_leave(line, gen))
+		if (sd_must_leave(line, gen))
 			sd_ask_to_exit(&asked, line, cpu);
 	}
 	return asked;
@@ -114,7 +98,7 @@ static void wait_until_left(struct sd_vm *vm, u64 gen)
 		const struct sd_cpu *line = plat_percpu_line(vm->cpu, cpu);
 
 		while (plat_load_acquire(&line->mode) == SD_EXITING &&
-		       must_leave(line, gen))
+		       sd_must_leave(line, gen))
 			plat_cpu_relax();
 	}
 }
@@ -134,7 +118,7 @@ unsigned int shootdown_settle(struct sd_vm *vm, u64 gen)
 enum sd_progress shootdown_progress(const struct sd_vm *vm, u64 gen)
 {
 	plat_for_each_cpu(cpu, vm->cpus)
-		if (must_leave(plat_percpu_line(vm->cpu, cpu), gen))
+		if (sd_must_leave(plat_percpu_line(vm->cpu, cpu), gen))
 			return SD_GOES_ON;
 	plat_mark_done(vm->root_pa, gen);
 	return SD_OVER;

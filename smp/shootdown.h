@@ -44,6 +44,7 @@ struct sd_cpu {
 	u32 who;	/* in a run: id of the vCPU, for kick.h */
 	u64 seen;	/* generation that it has flushed to; 0: none yet */
 	u64 run;	/* number of the run, for kick.h */
+	u32 replica;	/* which table it uses, for replicas.h */
 } __attribute__((aligned(64)));
 
 struct sd_vm {
@@ -89,7 +90,23 @@ static inline u32 sd_settled_mode(const struct sd_cpu *cpu)
 	return mode;
 }
 
-/* What one look at all CPUs found; for shootdown.c and kick.c. */
+/*
+ * Is this CPU in a guest run that began before gen? A run that begins later
+ * flushes first, because it reads the generation [SD-1].
+ */
+static inline bool sd_must_leave(const struct sd_cpu *cpu, u64 gen)
+{
+	/*
+	 * [SD-4] mode (acquire): what the guest did before it left comes
+	 * before what the flusher does next; pairs with [SD-3].
+	 */
+	u32 mode = sd_settled_mode(cpu);
+
+	/* [SD-6] mode before seen; pairs with [SD-5]. */
+	return mode != SD_OUTSIDE && plat_load_acquire(&cpu->seen) < gen;
+}
+
+/* What one look at all CPUs found; for shootdown.c, replicas.c and kick.c. */
 struct sd_asked {
 	unsigned int running;	/* CPUs that had to leave */
 	unsigned int kicks;	/* of these, in the mask: this caller's to kick */
@@ -133,6 +150,14 @@ static inline u64 sd_bump(struct sd_vm *vm)
 	return plat_add64_full(&vm->gen, 1);
 }
 
+/* A gather with tables needs a flush now. */
+static inline bool sd_can_defer(const struct gather *gather)
+{
+	if (gather->tables)
+		plat_warn_once("shootdown_defer: tables need a flush now");
+	return !gather->tables;
+}
+
 /*
  * Bump the generation for what was removed and leave the flush to Linux; see
  * above. Only for a gather without tables: with one it does nothing and the
@@ -142,10 +167,8 @@ static inline u64 sd_bump(struct sd_vm *vm)
 static inline void shootdown_defer(struct sd_vm *vm, struct inval *inval,
 				   u64 start, u64 end, struct gather *gather)
 {
-	if (gather->tables) {
-		plat_warn_once("shootdown_defer: tables need a flush now");
+	if (!sd_can_defer(gather))
 		return;
-	}
 	inval_defer(inval, start, end, sd_bump(vm));
 	gather_flushed(gather);
 }
@@ -155,10 +178,8 @@ static inline void shootdown_defer_one(struct sd_vm *vm,
 				       struct inval_bucket *bucket,
 				       struct gather *gather)
 {
-	if (gather->tables) {
-		plat_warn_once("shootdown_defer: tables need a flush now");
+	if (!sd_can_defer(gather))
 		return;
-	}
 	inval_raise(&bucket->need, sd_bump(vm));
 	gather_flushed(gather);
 }

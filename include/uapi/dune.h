@@ -307,6 +307,17 @@ struct dune_info {
 	__u32 reserved[9];
 };
 
+/*
+ * Which NUMA node the EPT's table pages come from. A node without free memory is
+ * replaced by one near it.
+ */
+enum dune_placement {
+	DUNE_PLACE_LOCAL	= 0,	/* where the thread runs that needs it; follows it */
+	DUNE_PLACE_INTERLEAVE	= 1,	/* nodes in turn; 0: all */
+	DUNE_PLACE_BIND		= 2,	/* of nodes the one nearest to the thread */
+	DUNE_PLACE_REPLICATE	= 3,	/* an EPT for each node; nodes: 0 */
+};
+
 struct dune_create_vm {
 	__u64 flags;		/* in: 0 */
 	/*
@@ -314,7 +325,11 @@ struct dune_create_vm {
 	 * not switched): map the guest's system call entry there.
 	 */
 	__u64 syscall_entry;
-	__u64 reserved[6];	/* in: 0 */
+	/* in: bit n is node n. EINVAL: none of them has memory. */
+	__u64 nodes;
+	__u32 placement;	/* in: enum dune_placement */
+	__u32 reserved0;	/* in: 0 */
+	__u64 reserved[4];	/* in: 0 */
 };
 
 struct dune_create_vcpu {
@@ -354,6 +369,36 @@ struct dune_stat_header {
 	__u32 reserved[3];
 };
 
+/*
+ * On the fd of DUNE_STAT_OPEN, scope PROCESS: where the memory of the process's vm
+ * is. Each call gives the next of them, in the order of kind, user and address;
+ * tables come and go meanwhile.
+ */
+enum dune_place_kind {
+	DUNE_PLACE_VMCS		= 0,
+	DUNE_PLACE_VCPU_PAGE	= 1,
+	DUNE_PLACE_EPT		= 2,
+};
+
+struct dune_place {
+	__u64 hva;		/* EPT: what it maps begins here; levels 3, 4: guest physical */
+	__u32 kind;		/* enum dune_place_kind */
+	__u32 level;		/* EPT: 1 (maps 2 MiB) to 4 (the root); else 0 */
+	__s32 node;		/* the page's */
+	__s32 user_node;	/* of the CPU that the vCPU was on last; of the replica;
+				 * -1: not known */
+	__u32 vcpu;		/* whose; EPT: who linked it; ~0: nobody */
+	__u32 replica;		/* EPT: index; else 0 */
+};
+
+struct dune_places {
+	__u64 places;		/* in: address of nr struct dune_place */
+	__u32 nr;		/* in: room, 1 to 256; out: filled; less than asked: the end */
+	__u32 reserved0;	/* in: 0 */
+	__u64 cursor[2];	/* in: 0 to begin, then as it came back */
+	__u64 reserved[2];	/* in: 0 */
+};
+
 #define DUNE_IOC_MAGIC		0xD5
 /* vm fd */
 #define DUNE_GET_INFO		_IOR(DUNE_IOC_MAGIC, 0x00, struct dune_info)
@@ -362,6 +407,8 @@ struct dune_stat_header {
 #define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
 #define DUNE_SYNC_COUNTERS	_IO(DUNE_IOC_MAGIC, 0x04)	/* argument: 0 */
 #define DUNE_STAT_OPEN		_IOW(DUNE_IOC_MAGIC, 0x05, struct dune_stat_open)
+/* fd of DUNE_STAT_OPEN */
+#define DUNE_GET_PLACES		_IOWR(DUNE_IOC_MAGIC, 0x06, struct dune_places)
 /* vCPU fd; argument: result of the last DUNE_EXIT_SYSCALL, else ignored */
 #define DUNE_RUN		_IO(DUNE_IOC_MAGIC, 0x10)
 

@@ -43,6 +43,8 @@ DUNE_ABI_ASSERT(sizeof(struct dune_fork_frame) == 72);
 DUNE_ABI_ASSERT(sizeof(struct dune_info) == 64);
 DUNE_ABI_ASSERT(sizeof(struct dune_create_vm) == 64);
 DUNE_ABI_ASSERT(sizeof(struct dune_create_vcpu) == 32);
+DUNE_ABI_ASSERT(sizeof(struct dune_place) == 32);
+DUNE_ABI_ASSERT(sizeof(struct dune_places) == 48);
 DUNE_ABI_ASSERT(sizeof(struct dune_slot) == 16);
 DUNE_ABI_ASSERT(sizeof(struct dune_stat_open) == 32);
 DUNE_ABI_ASSERT(sizeof(struct dune_stat_header) == 32);

@@ -69,7 +69,11 @@
 	X(deferred,		"shootdowns left to Linux' own TLB flush")	\
 	X(stragglers,		"vCPUs that such a flush of Linux missed: kicked")\
 	X(raced,		"flushes because another invalidation was in progress")\
-	X(settled,		"waits for a deferred shootdown of someone else")
+	X(settled,		"waits for a deferred shootdown of someone else")\
+	X(tables_near,		"EPT table pages taken from the node they are for")\
+	X(tables_far,		"EPT table pages taken from another: that had none")\
+	X(tables_followed,	"EPT table pages given up: their thread has moved to another node")\
+	X(tables_reclaimed,	"EPT table pages of replicas given up for lack of memory")
 
 #define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
 #define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,

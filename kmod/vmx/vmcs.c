@@ -97,6 +97,18 @@ u32 vmx_api_caps(void)
 	       DUNE_CAP_REQUESTS;
 }
 
+static u64 make_eptp(u64 ept_root_pa)
+{
+	return ept_root_pa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
+	       (vmx_caps.ept_ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
+}
+
+void vmx_set_ept(struct vmx_vcpu *v, u64 ept_root_pa)
+{
+	v->eptp = make_eptp(ept_root_pa);
+	vmcs_write(EPT_POINTER, v->eptp);
+}
+
 int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
 		    u64 ept_root_pa)
 {
@@ -106,14 +118,13 @@ int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
 	v->last_cpu = VMX_NO_CPU;
 	v->mm_id = current->mm->context.ctx_id;
 	INIT_LIST_HEAD(&v->loaded);
-	v->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	v->vmcs = plat_page_alloc(0);
 	if (!v->vmcs)
 		return -ENOMEM;
 	plat_note(v->vmcs, PAGE_SIZE, "VMCS");
 	v->vmcs_pa = __pa(v->vmcs);
 	*(u32 *)v->vmcs = vmx_caps.revision;
-	v->eptp = ept_root_pa | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
-		  (vmx_caps.ept_ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
+	v->eptp = make_eptp(ept_root_pa);
 	return 0;
 }
 
@@ -122,6 +133,19 @@ void vmx_vcpu_destroy(struct vmx_vcpu *v)
 	plat_note_gone(v->vmcs);
 	free_page((unsigned long)v->vmcs);
 	v->vmcs = NULL;
+}
+
+/*
+ * After VMCLEAR all of a VMCS is in its region, and the CPU has nothing to do with
+ * that any more ("Software Use of Virtual-Machine Control Structures" in the SDM).
+ */
+void vmx_vmcs_move(struct vmx_vcpu *v, void **page)
+{
+	memcpy(*page, v->vmcs, PAGE_SIZE);
+	plat_note_gone(v->vmcs);
+	swap(v->vmcs, *page);
+	v->vmcs_pa = __pa(v->vmcs);
+	plat_note(v->vmcs, PAGE_SIZE, "VMCS");
 }
 
 static void write_controls(struct vmx_vcpu *v)

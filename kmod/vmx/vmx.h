@@ -136,6 +136,9 @@ int vmx_vcpu_create(struct vmx_vcpu *v, struct dune_regs *gprs,
 /* The vCPU must be loaded nowhere. */
 void vmx_vcpu_destroy(struct vmx_vcpu *v);
 
+/* Another EPT from the next entry on; the VMCS may still have to be filled. */
+void vmx_set_ept(struct vmx_vcpu *v, u64 ept_root_pa);
+
 /* For sched-hooks only; preemption off. */
 /* Current on this CPU, and its VPID its own: vmx_vpid_load() would keep it. */
 static inline bool vmx_vmcs_is_ready(const struct vmx_vcpu *v)
@@ -145,6 +148,8 @@ static inline bool vmx_vmcs_is_ready(const struct vmx_vcpu *v)
 }
 void vmx_vmcs_load(struct vmx_vcpu *v);
 void vmx_vmcs_clear(struct vmx_vcpu *v);
+/* Into *page, and the old page into that; cleared everywhere. */
+void vmx_vmcs_move(struct vmx_vcpu *v, void **page);
 void vmx_vmcs_init(struct vmx_vcpu *v);
 void vmx_host_state_load(struct vmx_vcpu *v);	/* the CPU changed */
 enum vpid_use vmx_vpid_load(struct vmx_vcpu *v);	/* after a load */

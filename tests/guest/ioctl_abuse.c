@@ -92,14 +92,78 @@ static void create_vm_fields(void)
 		create.flags = 1ull << bit;
 		CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VM, &create), EINVAL);
 	}
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 4; i++) {
 		memset(&create, 0, sizeof(create));
 		create.reserved[i] = i & 1 ? 1 : 1ull << 63;
 		CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VM, &create), EINVAL);
 	}
+	memset(&create, 0, sizeof(create));
+	create.reserved0 = 1;
+	CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VM, &create), EINVAL);
 	for (size_t i = 0; i < 6; i++)
 		CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VM, bad_pointers[i]), EFAULT);
 	close(fd);
+}
+
+/* Policies that there are not, nodes that there are not, nodes where none belong. */
+static void create_vm_placement(void)
+{
+	static const struct dune_create_vm bad[] = {
+		{ .placement = DUNE_PLACE_REPLICATE + 1 },
+		{ .placement = ~0u },
+		{ .placement = DUNE_PLACE_LOCAL, .nodes = 1 },
+		{ .placement = DUNE_PLACE_REPLICATE, .nodes = 1 },
+		{ .placement = DUNE_PLACE_BIND },
+		{ .placement = DUNE_PLACE_BIND, .nodes = 1ull << 63 },
+		{ .placement = DUNE_PLACE_INTERLEAVE, .nodes = 1ull << 63 },
+	};
+	int fd = open(DUNE_DEVICE_PATH, O_RDWR | O_CLOEXEC);
+
+	REQUIRE(fd >= 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct dune_create_vm create = bad[i];
+
+		CHECK_ERRNO(ioctl(fd, DUNE_CREATE_VM, &create), EINVAL);
+	}
+	close(fd);
+}
+
+static void places_fields(void)
+{
+	struct dune_stat_open user = { .scope = DUNE_STAT_USER };
+	struct dune_stat_open process = { .scope = DUNE_STAT_PROCESS, .pid = getpid() };
+	static struct dune_place out[256];
+	struct dune_places req = { .places = (uintptr_t)out, .nr = 256 }, bad;
+	int of_user = ioctl(vm.fd, DUNE_STAT_OPEN, &user);
+	int fd = ioctl(vm.fd, DUNE_STAT_OPEN, &process);
+
+	REQUIRE(fd >= 0 && of_user >= 0);
+	bad = req;
+	CHECK_ERRNO(ioctl(of_user, DUNE_GET_PLACES, &bad), EINVAL);
+	CHECK_ERRNO(ioctl(fd, DUNE_RUN, &bad), ENOTTY);
+	for (size_t i = 0; i < 6; i++) {
+		CHECK_ERRNO(ioctl(fd, DUNE_GET_PLACES, bad_pointers[i]), EFAULT);
+		bad = req;
+		bad.places = (uintptr_t)bad_pointers[i];
+		CHECK_ERRNO(ioctl(fd, DUNE_GET_PLACES, &bad), EFAULT);
+	}
+	for (unsigned int i = 0; i < 5; i++) {
+		bad = req;
+		bad.nr = i == 0 ? 0 : i == 1 ? 257 : i == 2 ? ~0u : req.nr;
+		bad.reserved0 = i == 3;
+		bad.reserved[1] = i == 4;
+		CHECK_ERRNO(ioctl(fd, DUNE_GET_PLACES, &bad), EINVAL);
+	}
+	/* Any cursor gives a part of the list, or nothing. */
+	for (unsigned int bit = 0; bit < 128; bit++) {
+		bad = req;
+		bad.cursor[bit / 64] = bit & 1 ? 1ull << bit % 64 : ~0ull << bit % 64;
+		CHECK_EQ(ioctl(fd, DUNE_GET_PLACES, &bad), 0);
+		CHECK(bad.nr <= 256);
+	}
+	close(fd);
+	close(of_user);
+	still_works();
 }
 
 static void second_vm(void)
@@ -416,10 +480,12 @@ int main(int argc, char **argv)
 	make_bad_pointers();
 	test_part("before_create", before_create);
 	test_part("create_vm_fields", create_vm_fields);
+	test_part("create_vm_placement", create_vm_placement);
 	rawvm_create(&vm);
 	rawvcpu_create(&vm, &vcpu);
 	still_works();
 	test_part("second_vm", second_vm);
+	test_part("places_fields", places_fields);
 	test_part("info_pointers", info_pointers);
 	test_part("create_vcpu_fields", create_vcpu_fields);
 	test_part("slots", slots);

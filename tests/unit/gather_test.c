@@ -161,7 +161,7 @@ static void the_allocator_fails_and_counts_as_told(void)
 	void *page;
 
 	plat_test_fail_nth(2);
-	page = plat_page_alloc();
+	page = plat_page_alloc(0);
 	CHECK(page != NULL);
 	CHECK(!plat_test_failed());
 	CHECK(plat_object_alloc(100) == NULL);

@@ -123,7 +123,7 @@ static char **new_argv(uint64_t from, char *const ours[OUR_ARGS], size_t *size)
 /* RUN_EXEC_NATIVELY, or the errno of an execve() that could not be made. */
 static long exec_loader(const struct exec *e, int fd, char *name, uint64_t mask)
 {
-	char inside[96];
+	char inside[INSIDE_MAX];
 	char *ours[OUR_ARGS] = { "dune-run", inside, "--", name };
 	size_t size;
 	char **argv;

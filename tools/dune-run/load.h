@@ -32,7 +32,9 @@ struct program {
 
 /* exec.c: would execve() of this file be the same as ours? In any process. */
 bool load_is_possible(int fd);
-/* The option for the program that execve() gets; inside_parse() in main.c reads it. */
+/* The option for the program that execve() gets; inside() in main.c reads it. */
+#define INSIDE_MAX	256
+#define NUMA_MAX	160	/* of that: the longest --numa */
 void load_inside(char *text, size_t size, int fd, uint64_t mask);
 
 /*

@@ -26,7 +26,8 @@ static const struct argp_option options[] = {
 	  "where system calls are made: inside the kernel where that is the same (fast), or all by the thread in plain mode (reissue)", 0 },
 	{ "cpus", OPT_CPUS, "LIST", 0, "run on these CPUs only, as taskset -c", 0 },
 	{ "no-follow", OPT_NO_FOLLOW, NULL, 0, "programs that it executes run without Dune", 0 },
-	{ "numa", OPT_NUMA, "local|interleave|bind:NODES", 0, "where its memory comes from", 0 },
+	{ "numa", OPT_NUMA, "local|interleave|bind:NODES|replicate", 0,
+	  "where its memory and its EPT come from; replicate: an EPT for each node", 0 },
 	{ "stats", OPT_STATS, NULL, 0, "print each process's counters to stderr at its end", 0 },
 	{ "inside", OPT_INSIDE, "...", OPTION_HIDDEN, NULL, 0 },
 	{ 0 },
@@ -66,7 +67,7 @@ static void set_numa(struct argp_state *state, const char *policy)
 {
 	if (numa_available() < 0)
 		argp_error(state, "--numa: this kernel has no NUMA policies");
-	if (!strcmp(policy, "local"))
+	if (!strcmp(policy, "local") || !strcmp(policy, "replicate"))
 		set_mempolicy(MPOL_LOCAL, NULL, 0);
 	else if (!strcmp(policy, "interleave"))
 		set_mempolicy(MPOL_INTERLEAVE, numa_all_nodes_ptr->maskp,
@@ -74,7 +75,10 @@ static void set_numa(struct argp_state *state, const char *policy)
 	else if (!strncmp(policy, "bind:", 5))
 		bind_to(state, policy + 5);
 	else
-		argp_error(state, "--numa=%s: local, interleave or bind:NODES", policy);
+		argp_error(state, "--numa=%s: local, interleave, bind:NODES or replicate", policy);
+	if (strlen(policy) > NUMA_MAX || dune_set_placement(policy))
+		argp_error(state, "--numa=%s: %s", policy, dune_why());
+	run_options.numa = policy;
 }
 
 static void set_backend(struct argp_state *state, const char *name)
@@ -88,18 +92,20 @@ static void set_backend(struct argp_state *state, const char *name)
 /* What execve() in Dune mode passes on. */
 void load_inside(char *text, size_t size, int fd, uint64_t mask)
 {
-	snprintf(text, size, "--inside=%d,%llx,%d,%d", fd, (unsigned long long)mask,
-		 run_options.reissue, run_options.stats);
+	snprintf(text, size, "--inside=%d,%llx,%d,%d,%s", fd, (unsigned long long)mask,
+		 run_options.reissue, run_options.stats, run_options.numa);
 }
 
 static void inside(struct argp_state *state, const char *text)
 {
 	struct args *a = state->input;
 	unsigned long long mask;
-	int reissue, stats;
+	int reissue, stats, numa = 0;
 
-	if (sscanf(text, "%d,%llx,%d,%d", &a->program->fd, &mask, &reissue, &stats) != 4)
+	if (sscanf(text, "%d,%llx,%d,%d,%n", &a->program->fd, &mask, &reissue, &stats, &numa) != 4 ||
+	    !numa || (text[numa] && dune_set_placement(text + numa)))
 		argp_error(state, "--inside is for dune-run itself");
+	run_options.numa = text + numa;
 	a->inside = true;
 	a->program->mask = mask;
 	run_options.reissue = reissue;

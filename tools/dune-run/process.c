@@ -21,7 +21,7 @@
 
 #define CHILD_STACK	(256ul << 10)
 
-struct run_options run_options = { .follow = true };
+struct run_options run_options = { .follow = true, .numa = "" };
 
 static int vm_init_here(void)
 {

@@ -67,7 +67,11 @@
 	X(GTLB_REMOVALS,    "tlbsan: removals from guest page tables") \
 	X(GTLB_DONES,       "tlbsan: guest shootdowns done") \
 	X(GTLB_CONDEMNED,   "tlbsan: removed guest translations the cpu may hold") \
-	X(GTLB_CHANGED,     "tlbsan: guest translations changed before a shootdown")
+	X(GTLB_CHANGED,     "tlbsan: guest translations changed before a shootdown") \
+	X(EPT_WALK_LOCAL,   "reads of ept tables of this node") \
+	X(EPT_WALK_REMOTE,  "reads of ept tables of another node") \
+	X(GUEST_WALK_LOCAL,  "reads of guest page tables of this node") \
+	X(GUEST_WALK_REMOTE, "reads of guest page tables of another node")
 
 enum emucount_id {
 #define X(name, text) EMU_##name,

@@ -91,8 +91,9 @@ static inline void plat_unlock(plat_lock_t *lock)
 
 /* --- memory --- */
 
-static inline void *plat_page_alloc(void)
+static inline void *plat_page_alloc(u32 place)
 {
+	(void)place;	/* the pool chooses */
 	return plat_guest_ops->page_alloc();
 }
 

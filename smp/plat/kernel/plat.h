@@ -150,12 +150,18 @@ static inline void plat_rcu_unlock(void)
 
 #define plat_call_rcu(rcu, fn)	call_rcu((rcu), (fn))
 
-/* --- memory, charged to the current task's group, of this node; may sleep --- */
+/* --- memory, charged to the current task's group; may sleep --- */
 
-/* A zeroed page, or NULL. */
-static inline void *plat_page_alloc(void)
+/*
+ * A zeroed page, or NULL. place: 0: of the node where this runs, whatever memory
+ * policy the process has for its own pages; else of node place - 1, if it has any.
+ */
+static inline void *plat_page_alloc(u32 place)
 {
-	return (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	int node = place ? (int)place - 1 : numa_mem_id();
+	struct page *page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0);
+
+	return page ? page_address(page) : NULL;
 }
 
 static inline void plat_page_free(void *page)

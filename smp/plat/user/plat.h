@@ -38,7 +38,7 @@ void plat_unlock(plat_lock_t *lock);
 /* --- memory --- */
 
 /* Zeroed, or NULL when a failure was asked for. */
-void *plat_page_alloc(void);
+void *plat_page_alloc(u32 place);
 void plat_page_free(void *page);
 void *plat_object_alloc(size_t size);
 void plat_object_free(void *object);
@@ -95,6 +95,7 @@ bool plat_test_failed(void);
 void plat_test_grace_period(void);
 u64 plat_test_live(void);		/* pages allocated and not freed */
 u64 plat_test_live_objects(void);
+u32 plat_test_place(const void *page);	/* as it was asked for */
 u64 plat_test_warnings(void);		/* since the last call */
 
 #endif /* SMP_PLAT_H */

@@ -26,6 +26,7 @@
 struct tag {
 	u32 magic;
 	u32 bytes;
+	u32 place;	/* of a page */
 	void *owner;
 } __attribute__((aligned(64)));
 
@@ -138,7 +139,7 @@ static struct tag *page_tag(const void *page)
 	return tag;
 }
 
-void *plat_page_alloc(void)
+void *plat_page_alloc(u32 place)
 {
 	void *page;
 
@@ -146,6 +147,7 @@ void *plat_page_alloc(void)
 		return NULL;
 	page = zeroed(PAGE_BYTES, 2 * PAGE_BYTES);
 	((struct tag *)((uintptr_t)page + PAGE_BYTES))->magic = MAGIC;
+	page_tag(page)->place = place;
 	__atomic_fetch_add(&nr_pages, 1, __ATOMIC_RELAXED);
 	return page;
 }
@@ -155,6 +157,11 @@ void plat_page_free(void *page)
 	page_tag(page)->magic = 0;
 	put_into_quarantine(page, page, PAGE_BYTES);
 	__atomic_fetch_sub(&nr_pages, 1, __ATOMIC_RELAXED);
+}
+
+u32 plat_test_place(const void *page)
+{
+	return page_tag(page)->place;
 }
 
 void plat_page_set_owner(void *page, void *owner)

@@ -19,6 +19,7 @@ void emu_initialize(unsigned cpu)
   if (cpu != 0) return;
   emu_channel_init();
   emu_hangdump_init();
+  emu_nodes_init();
   emu_tlbsan_enable(!getenv("EMU_TLBSAN") || strcmp(getenv("EMU_TLBSAN"), "0"));
   // emulated time; a few times per second of real time
   bx_pc_system.register_timer(NULL, emu_timer, 200000, 1, 1, "dune-poll");
@@ -125,6 +126,7 @@ void emu_cpuid(unsigned cpu, Bit32u leaf, struct cpuid_function_t *out)
     out->ecx = EMUCOUNT_SIG_ECX;
     out->edx = EMUCOUNT_SIG_EDX;
   }
+  if (leaf == 4 && emu_nodes_known) out->eax = emu_nodes_cache(out->eax);
 }
 
 bool emu_console(unsigned port, Bit8u byte)

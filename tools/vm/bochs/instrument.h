@@ -72,6 +72,11 @@ void emu_conflict_disturb(unsigned cpu, unsigned why);
 void emu_conflict_branch(unsigned cpu, unsigned what, Bit64u rip);
 void emu_conflict_world_switch(unsigned cpu);
 Bit64s emu_conflict_call(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
+// nodes.cc
+extern bool emu_nodes_known;
+void emu_nodes_init(void);
+void emu_nodes_access(unsigned cpu, Bit64u pa, unsigned why);
+Bit32u emu_nodes_cache(Bit32u eax);
 // conflict_objects.cc
 void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 
@@ -148,7 +153,10 @@ void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_MARK(cpu, displ)        emu_mark(cpu, displ)
 // as BX_INSTR_PHY_ACCESS, and what for (enum AccessReason)
 #define BX_INSTR_PHY_ACCESS_FOR(cpu_id, phy, len, rw, why) \
-	if (EMU_CONFLICT_ON()) emu_conflict_phy(cpu_id, phy, len, rw, why)
+	do { \
+		if (EMU_CONFLICT_ON()) emu_conflict_phy(cpu_id, phy, len, rw, why); \
+		if (emu_nodes_known) emu_nodes_access(cpu_id, phy, why); \
+	} while (0)
 // string instructions go around the access hooks otherwise
 #define BX_INSTR_EVERY_ACCESS()          EMU_CONFLICT_ON()
 

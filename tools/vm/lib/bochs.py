@@ -95,6 +95,7 @@ class Machine(Watched):
         disk, self.images = bootimage.bochs_images(
             run_dir, kernel, guest, bootimage.initramfs(guest, more=numa.initramfs_entries(args)),
             cmdline, args.mem, args.kaslr, progress)
+        self.nodes = numa.emulator_nodes(args)
         self.log = os.path.join(run_dir, "bochs.log")
         self.dump = os.path.join(run_dir, "cpus.txt")
         self.config = os.path.join(run_dir, "bochsrc")
@@ -108,7 +109,7 @@ class Machine(Watched):
         fds = {"EMU_CHANNEL_FD": channel, "EMU_CONSOLE_FD": console, "EMU_LISTEN_FD": listen}
         fds = {k: v if isinstance(v, int) else v.fileno() for k, v in fds.items() if v is not None}
         env = dict(os.environ, EMU_IMAGES=self.images, EMU_DUMP=self.dump,
-                   EMU_TLBSAN=str(int(self.tlbsan)),
+                   EMU_TLBSAN=str(int(self.tlbsan)), EMU_NODES=self.nodes,
                    **{k: str(v) for k, v in fds.items()}, **more_env)
         out = open(os.path.join(self.dir, "bochs.out"), "wb")
         self.process = subprocess.Popen(self.emulator.argv + ["-q", "-f", self.config], env=env,

@@ -4,8 +4,7 @@
 Linux takes tables that an initramfs brings (CONFIG_ACPI_TABLE_UPGRADE; Debian's
 kernels have it) as if the firmware had made them. Our debug kernel does not; its
 NUMA_EMU makes nodes of its own, CPU i in node i modulo their number. All CPUs
-stay in one package, as with sub-NUMA clustering: they share a last-level cache by
-this CPU model's CPUID, of which Linux warns between packages. Layout: ACPI specification,
+are in one package, as with sub-NUMA clustering. Layout: ACPI specification,
 "System Resource Affinity Table" and "System Locality Information Table".
 """
 import struct
@@ -61,6 +60,11 @@ def _is_fake(args):
 
 def kernel_words(args):
     return ["numa=fake=%d" % args.numa] if _is_fake(args) else []
+
+
+def emulator_nodes(args):
+    """For tools/vm/bochs/nodes.cc; empty: it counts no walks."""
+    return "" if not args.numa or _is_fake(args) else "%d %d %d" % (args.numa, args.cpus, args.mem)
 
 
 def initramfs_entries(args):
