@@ -127,7 +127,7 @@ static noinline void start_wide(struct dune_vm *vm,
 	ept_count_removed(vm, &gather);
 }
 
-/* The frequent case: a range in one region. */
+/* The frequent case: a range in one region, one table. */
 static inline void start_small(struct dune_vm *vm,
 			       const struct mmu_notifier_range *range)
 {
@@ -151,9 +151,15 @@ static inline void start_small(struct dune_vm *vm,
 	}
 	trace_dune_shootdown(vm, range->start, range->end, 0,
 			     TRACE_SHOOTDOWN_DEFERRED);
-	replicas_defer_one(&vm->ept, bucket, &gather);
+	shootdown_defer_one(&vm->ept.first.sd, bucket, &gather);
 	vm_count(vm, DUNE_VM_deferred, 1);
 	ept_count_removed(vm, &gather);
+}
+
+/* A range in one region, and one table: nothing but zeroes, in as few instructions. */
+static inline bool is_small(const struct dune_vm *vm, u64 start, u64 end)
+{
+	return !((start ^ (end - 1)) >> INVAL_REGION_SHIFT | vm->ept.nr_more);
 }
 
 static int range_start(struct mmu_notifier *mn,
@@ -162,7 +168,7 @@ static int range_start(struct mmu_notifier *mn,
 	struct dune_vm *vm = to_vm(mn);
 
 	vm_count(vm, DUNE_VM_notifier_calls, 1);
-	if (likely(inval_is_small(range->start, range->end)))
+	if (likely(is_small(vm, range->start, range->end)))
 		start_small(vm, range);
 	else
 		start_wide(vm, range);

@@ -62,14 +62,14 @@ static inline void ept_zap_slot(struct dune_vm *vm, u32 slot, u64 start,
 		ept_zap_whole_slot(vm, gpa);
 }
 
-/* The same for a range in one region of 2 MiB. */
+/* The same for a range in one region of 2 MiB, of a vm with one table. */
 static inline void ept_zap_slot_small(struct dune_vm *vm, u32 slot, u64 start,
 				      u64 end, struct gather *gather)
 {
 	u64 gpa = (u64)slot << DUNE_SLOT_SHIFT;
 	u64 from = gpa + (start & (DUNE_SLOT_BYTES - 1));
 
-	if (replicas_zap_small(&vm->ept, from, from + (end - start), gather) ==
+	if (pt_zap_small(&vm->ept.first.pt, from, from + (end - start), gather) ==
 	    PT_ZAP_WIDEN)
 		ept_zap_whole_slot(vm, gpa);
 }

@@ -16,8 +16,8 @@
 struct gather {
 	bool unflushed;		/* a CPU may still use what was unlinked */
 	bool any;		/* something was unlinked */
+	u16 replicas;		/* where it was unlinked from; see replicas.h */
 	u32 nr_tables;
-	u64 replicas;		/* where it was unlinked from; see replicas.h */
 	u32 leaves[4];		/* leaves removed, by level; [0] unused */
 	struct pt_table *tables;	/* unlinked, chained */
 };

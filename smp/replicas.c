@@ -2,7 +2,7 @@
 /* See replicas.h. */
 #include "replicas.h"
 
-#define ALL_REPLICAS	(~0ull)
+#define ALL_REPLICAS	((u16)~0u)
 
 void replicas_join(struct replicas *set, struct replica **more, u32 nr_more)
 {
@@ -34,7 +34,7 @@ enum pt_zap_result replicas_zap_all(struct replicas *set, u64 start, u64 end,
 		if (pt_zap(&r->pt, start, end, gather) == PT_ZAP_WIDEN)
 			result = PT_ZAP_WIDEN;
 		if (gather->unflushed)
-			gather->replicas |= 1ull << r->index;
+			gather->replicas |= 1u << r->index;
 		unflushed |= gather->unflushed;
 	}
 	gather->unflushed = unflushed;
@@ -51,7 +51,7 @@ int replicas_age_all(struct replicas *set, u64 start, u64 end, enum pt_age_mode 
 	return young;
 }
 
-static bool concerns(u64 replicas, const struct replica *r)
+static bool concerns(u16 replicas, const struct replica *r)
 {
 	return replicas >> r->index & 1;
 }
@@ -60,15 +60,16 @@ static bool concerns(u64 replicas, const struct replica *r)
  * Who flushes without having removed anything does it for somebody else, whose
  * gather it does not know: all tables.
  */
-static u64 concerned(const struct gather *gather)
+static u16 concerned(const struct gather *gather)
 {
 	return gather->replicas ? gather->replicas : ALL_REPLICAS;
 }
 
 u64 replicas_bump(struct replicas *set, const struct gather *gather)
 {
-	u64 replicas = concerned(gather), gen;
+	u16 replicas = concerned(gather);
 	struct replica *r;
+	u64 gen;
 
 	for_each_replica(r, set)
 		if (concerns(replicas, r))

@@ -31,7 +31,7 @@
 #include "pt.h"
 #include "shootdown.h"
 
-#define REPLICAS_MAX	64u	/* bits of gather.replicas */
+#define REPLICAS_MAX	16u	/* bits of gather.replicas */
 
 struct replica {
 	struct pt pt;		/* constant */
@@ -42,7 +42,7 @@ struct replica {
 struct replicas {
 	struct replica first;
 	struct replica **more;	/* nr_more; both constant once a CPU uses any */
-	u32 nr_more;
+	u64 nr_more;
 	u64 clock __attribute__((aligned(64)));
 };
 
@@ -90,13 +90,6 @@ static inline enum pt_zap_result replicas_zap(struct replicas *set, u64 start,
 			      pt_zap(&set->first.pt, start, end, gather);
 }
 
-static inline enum pt_zap_result replicas_zap_small(struct replicas *set, u64 start,
-						    u64 end, struct gather *gather)
-{
-	return set->nr_more ? replicas_zap_all(set, start, end, gather) :
-			      pt_zap_small(&set->first.pt, start, end, gather);
-}
-
 static inline int replicas_age(struct replicas *set, u64 start, u64 end,
 			       enum pt_age_mode mode)
 {
@@ -123,7 +116,7 @@ static inline enum sd_progress replicas_progress(struct replicas *set, u64 gen)
 			      shootdown_progress(&set->first.sd, gen);
 }
 
-/* As shootdown_defer(), shootdown_defer_one(). */
+/* As shootdown_defer(). */
 static inline void replicas_defer(struct replicas *set, struct inval *inval,
 				  u64 start, u64 end, struct gather *gather)
 {
@@ -131,17 +124,6 @@ static inline void replicas_defer(struct replicas *set, struct inval *inval,
 		shootdown_defer(&set->first.sd, inval, start, end, gather);
 	} else if (sd_can_defer(gather)) {
 		inval_defer(inval, start, end, replicas_bump(set, gather));
-		gather_flushed(gather);
-	}
-}
-
-static inline void replicas_defer_one(struct replicas *set, struct inval_bucket *bucket,
-				      struct gather *gather)
-{
-	if (!set->nr_more) {
-		shootdown_defer_one(&set->first.sd, bucket, gather);
-	} else if (sd_can_defer(gather)) {
-		inval_raise(&bucket->need, replicas_bump(set, gather));
 		gather_flushed(gather);
 	}
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef uint16_t u16;
 typedef uint32_t u32;
 typedef int32_t s32;
 typedef unsigned long long u64;
