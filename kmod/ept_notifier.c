@@ -92,9 +92,11 @@ static inline bool may_defer(const struct mmu_notifier_range *range,
 
 /* True: nothing was removed, and what is absent is not in use. */
 static inline bool nothing_to_flush(struct dune_vm *vm,
-				    const struct gather *gather,
+				    struct gather *gather,
 				    enum inval_pending pending)
 {
+	if (pending == INVAL_UNKNOWN)
+		gather_of_others(gather);
 	if (!gather_is_empty(gather))
 		vm_count(vm, DUNE_VM_notifier_hits, 1);
 	else if (pending == INVAL_UNKNOWN)

@@ -64,6 +64,15 @@ static inline void gather_release(struct gather *gather)
 		gather_release_tables(gather);
 }
 
+/*
+ * Somebody else may be removing in the same range (INVAL_UNKNOWN), from which
+ * table is not known: the flush goes to all. See replicas.h.
+ */
+static inline void gather_of_others(struct gather *gather)
+{
+	gather->replicas = (u16)~0u;
+}
+
 /* For pt_*.c only. What is added after a flush needs the next one. */
 enum gather_leaf { GATHER_LEAF_CACHED, GATHER_LEAF_NEVER_CACHED };
 static inline void gather_leaf(struct gather *gather, unsigned int level,

@@ -13,6 +13,7 @@ void replicas_join(struct replicas *set, struct replica **more, u32 nr_more)
 		if (plat_load(&more[i]->sd.gen) > gen)
 			gen = plat_load(&more[i]->sd.gen);
 	}
+	plat_lock_init(&set->lock);
 	set->clock = gen;
 	set->more = more;
 	plat_store_release(&set->nr_more, nr_more);
@@ -58,16 +59,15 @@ static bool concerns(u16 replicas, const struct replica *r)
 
 /*
  * Who flushes without having removed anything does it for somebody else, whose
- * gather it does not know: all tables.
+ * gather it does not know: all tables. See gather_of_others() as well.
  */
 static u16 concerned(const struct gather *gather)
 {
 	return gather->replicas ? gather->replicas : ALL_REPLICAS;
 }
 
-u64 replicas_bump(struct replicas *set, const struct gather *gather)
+static u64 bump_locked(struct replicas *set, u16 replicas)
 {
-	u16 replicas = concerned(gather);
 	struct replica *r;
 	u64 gen;
 
@@ -87,6 +87,20 @@ u64 replicas_bump(struct replicas *set, const struct gather *gather)
 	for_each_replica(r, set)
 		if (concerns(replicas, r))
 			inval_raise(&r->sd.gen, gen);
+	return gen;
+}
+
+u64 replicas_bump(struct replicas *set, const struct gather *gather)
+{
+	u64 gen;
+
+	/*
+	 * Not without the lock: a deferred flush of generation 5 would be settled
+	 * by who has 6, and finds nothing of 5 in its table yet.
+	 */
+	plat_lock(&set->lock, 1);
+	gen = bump_locked(set, concerned(gather));
+	plat_unlock(&set->lock);
 	/* [SD-2] Each gen before any CPU's mode; pairs with [SD-1]. Shape: SB. */
 	plat_full_mb();
 	return gen;

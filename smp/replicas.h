@@ -12,7 +12,11 @@
  *   asked to leave the guest;
  * - generations come from one clock, so that one number covers all tables: what
  *   was deferred at generation g is over when no CPU runs with a table whose last
- *   removal up to g it has not seen.
+ *   removal up to g it has not seen. So who knows g must find every r->gen up to
+ *   it: the lock, without which a table's own could still be on its way there.
+ *
+ * Lock card: replicas.lock. Type: spinlock, rank 1. Protects: clock, and raising
+ * each r->gen to it. Order: no table's lock is held. Context: as shootdown_defer().
  *
  * Each CPU says which table it uses (sd_cpu.replica), outside of the guest, before
  * it enters. Coming from another one it counts as never flushed.
@@ -43,7 +47,8 @@ struct replicas {
 	struct replica first;
 	struct replica **more;	/* nr_more; both constant once a CPU uses any */
 	u64 nr_more;
-	u64 clock __attribute__((aligned(64)));
+	plat_lock_t lock __attribute__((aligned(64)));
+	u64 clock;		/* lock */
 };
 
 static inline struct replica *replicas_at(struct replicas *set, u32 index)
@@ -63,7 +68,8 @@ static inline void replica_use(struct sd_cpu *cpu, const struct replica *r)
 {
 	if (cpu->replica == r->index)
 		return;
-	cpu->seen = 0;
+	/* Flushers may read it. */
+	plat_store(&cpu->seen, 0);
 	/*
 	 * [RP-4] replica before mode: the fence in sd_enter(), the release in
 	 * sd_entered(). Pairs with [RP-3] in replicas.c. Shape: MP.

@@ -146,6 +146,8 @@ void vmx_vmcs_move(struct vmx_vcpu *v, void **page)
 	swap(v->vmcs, *page);
 	v->vmcs_pa = __pa(v->vmcs);
 	plat_note(v->vmcs, PAGE_SIZE, "VMCS");
+	/* Another VMCS, another VPID: who traces the guest tells vCPUs by the page. */
+	v->vpid.generation = 0;
 }
 
 static void write_controls(struct vmx_vcpu *v)
