@@ -70,20 +70,33 @@ void cpu_mark_bump_hook(u64 root_pa, const u64 *gen_p)
 		;
 }
 
+static const struct replica *replica_of(u64 root_pa)
+{
+	struct replica *r;
+
+	for_each_replica(r, &w.ept)
+		if (root_pa == pt_root_pa(&r->pt))
+			return r;
+	fail("a root that is no table's");
+}
+
 /*
- * "No CPU can use what was removed before the bump to gen": each one is
- * outside, or has emptied its TLB since.
+ * "No CPU can use what was removed from that table before the bump to gen": each
+ * one is outside, or uses another, or has emptied its TLB since.
  */
 void cpu_mark_done_hook(u64 root_pa, u64 gen)
 {
-	if (root_pa != pt_root_pa(&w.ept) || gen > plat_load_acquire(&w.sd.gen))
+	const struct replica *r = replica_of(root_pa);
+
+	if (gen > plat_load_acquire(&r->sd.gen))
 		fail("done with generation %llu, which was never bumped to", gen);
 	for (unsigned int i = 0; i < w.nr_cpus; i++) {
 		u64 using = plat_load(&w.cpu[i].using_gen);
 
-		if (using != USING_NOTHING && using < gen)
+		if (using != USING_NOTHING && using % MAX_NODES == r->index &&
+		    using / MAX_NODES < gen)
 			fail("cpu %u runs with its TLB of generation %llu, and %llu was said to be over",
-			     i, using, gen);
+			     i, using / MAX_NODES, gen);
 	}
 }
 
@@ -96,6 +109,11 @@ struct access {
 };
 
 enum outcome { HIT, VIOLATION };
+
+static struct tlb *tlb_of(struct cpu *cpu)
+{
+	return &cpu->tlb[cpu->replica->index];
+}
 
 static struct tlb_leaf *tlb_entry(struct tlb *tlb, const struct access *a,
 				  unsigned int level)
@@ -114,7 +132,7 @@ static struct tlb_leaf *tlb_entry(struct tlb *tlb, const struct access *a,
 static enum outcome violation(struct cpu *cpu, const struct access *a)
 {
 	for (unsigned int level = 1; level < 4; level++)
-		tlb_entry(&cpu->tlb, a, level)->stamp = 0;
+		tlb_entry(tlb_of(cpu), a, level)->stamp = 0;
 	return VIOLATION;
 }
 
@@ -129,7 +147,7 @@ static void cache_leaf(struct cpu *cpu, const struct access *a, u64 entry,
 		fail("cpu %u finds a leaf of level %u of region %u page %u that leads to %s memory",
 		     cpu->number, level, a->region, a->hot,
 		     frame->stamp == PLAT_TEST_POISON ? "freed" : "another page's");
-	*tlb_entry(&cpu->tlb, a, level) = (struct tlb_leaf){
+	*tlb_entry(tlb_of(cpu), a, level) = (struct tlb_leaf){
 		.stamp = frame->stamp, .pa = pa, .write = a->write,
 	};
 }
@@ -137,7 +155,7 @@ static void cache_leaf(struct cpu *cpu, const struct access *a, u64 entry,
 /* Sets accessed, and dirty for a write; false: the entry has changed. */
 static bool set_bits(const struct access *a, u64 *entry, u64 *value, bool leaf)
 {
-	const struct pt_geometry *geom = w.ept.geom;
+	const struct pt_geometry *geom = w.ept.first.pt.geom;
 	u64 bits = geom->accessed_bit;
 
 	if (leaf && a->write)
@@ -154,7 +172,7 @@ static bool set_bits(const struct access *a, u64 *entry, u64 *value, bool leaf)
 static u64 read_entry(struct cpu *cpu, const struct access *a, u64 *entry,
 		      unsigned int level, bool *leaf)
 {
-	const struct pt_geometry *geom = w.ept.geom;
+	const struct pt_geometry *geom = w.ept.first.pt.geom;
 	u64 value = plat_load_acquire(entry);
 
 	do {
@@ -174,9 +192,10 @@ static u64 read_entry(struct cpu *cpu, const struct access *a, u64 *entry,
 static u64 *start_of_walk(struct cpu *cpu, const struct access *a,
 			  unsigned int *level)
 {
+	const struct tlb *tlb = tlb_of(cpu);
 	u64 *cached[5] = {
-		[1] = cpu->tlb.pt[a->region], [2] = cpu->tlb.pd[a->slot],
-		[3] = cpu->tlb.pdpt, [4] = w.ept.root->entry,
+		[1] = tlb->pt[a->region], [2] = tlb->pd[a->slot],
+		[3] = tlb->pdpt, [4] = cpu->replica->pt.root->entry,
 	};
 
 	*level = 1 + rnd(4);
@@ -188,18 +207,20 @@ static u64 *start_of_walk(struct cpu *cpu, const struct access *a,
 static void cache_table(struct cpu *cpu, const struct access *a, u64 *table,
 			unsigned int level)
 {
+	struct tlb *tlb = tlb_of(cpu);
+
 	if (level == 1)
-		cpu->tlb.pt[a->region] = table;
+		tlb->pt[a->region] = table;
 	else if (level == 2)
-		cpu->tlb.pd[a->slot] = table;
+		tlb->pd[a->slot] = table;
 	else
-		cpu->tlb.pdpt = table;
+		tlb->pdpt = table;
 }
 
 static enum outcome walk(struct cpu *cpu, const struct access *a,
 			 struct tlb_leaf **leaf_out)
 {
-	const struct pt_geometry *geom = w.ept.geom;
+	const struct pt_geometry *geom = w.ept.first.pt.geom;
 	unsigned int level;
 	u64 *table = start_of_walk(cpu, a, &level);
 
@@ -216,7 +237,7 @@ static enum outcome walk(struct cpu *cpu, const struct access *a,
 			return violation(cpu, a);
 		if (leaf) {
 			cache_leaf(cpu, a, value, level);
-			*leaf_out = tlb_entry(&cpu->tlb, a, level);
+			*leaf_out = tlb_entry(tlb_of(cpu), a, level);
 			return HIT;
 		}
 		table = plat_va(value & geom->addr_mask);
@@ -231,7 +252,7 @@ static enum outcome translate(struct cpu *cpu, const struct access *a,
 	unsigned int first = rnd(3);
 
 	for (unsigned int i = 0; rnd(16) && i < 3; i++) {
-		*leaf = tlb_entry(&cpu->tlb, a, 1 + (first + i) % 3);
+		*leaf = tlb_entry(tlb_of(cpu), a, 1 + (first + i) % 3);
 		if ((*leaf)->stamp && ((*leaf)->write || !a->write))
 			return HIT;
 	}
@@ -337,9 +358,11 @@ static enum outcome guest_run(struct cpu *cpu, struct access *a)
 /* vmx_flush_ept() */
 static void flush_tlb(struct cpu *cpu)
 {
+	struct tlb *tlb = tlb_of(cpu);
+
+	memset(tlb, 0, sizeof(*tlb));
 	/* What was removed up to here cannot be cached any more. */
-	cpu->tlb_gen = plat_load_acquire(&w.sd.gen);
-	memset(&cpu->tlb, 0, sizeof(cpu->tlb));
+	tlb->gen = plat_load_acquire(&cpu->replica->sd.gen);
 }
 
 /* run_guest() and what follows it, for a vCPU that nobody else runs. */
@@ -350,14 +373,16 @@ static void run_vcpu(struct cpu *cpu, struct vcpu *vcpu)
 	enum outcome outcome;
 	u64 gen;
 
-	gen = sd_enter(&w.sd, sd);
+	replica_use(sd, cpu->replica);
+	gen = sd_enter(&cpu->replica->sd, sd);
 	if (gen) {
 		flush_tlb(cpu);
 		sd_flushed(sd, gen);
 	}
 	sd_entered(sd);
 	/* Relaxed, or it would hide a release that the core forgot. */
-	plat_store(&cpu->using_gen, cpu->tlb_gen);
+	plat_store(&cpu->using_gen,
+		   tlb_of(cpu)->gen * MAX_NODES + cpu->replica->index);
 	outcome = guest_run(cpu, &a);
 	plat_store(&cpu->using_gen, USING_NOTHING);
 	cpu->kicked += sd_exit(sd) == SD_END_KICKED;
@@ -365,7 +390,7 @@ static void run_vcpu(struct cpu *cpu, struct vcpu *vcpu)
 	handle_irqs(cpu);
 	if (outcome == VIOLATION) {
 		cpu->violations++;
-		glue_fault(&vcpu->tables, host_hva(a.region, a.hot),
+		glue_fault(&cpu->replica->pt, &vcpu->tables, host_hva(a.region, a.hot),
 			   a.write ? PT_R | PT_W : PT_R);
 	}
 }
@@ -381,6 +406,15 @@ static void stay_outside(struct cpu *cpu)
 		plat_cpu_relax();
 	if (leaves)
 		plat_cpumask_set(&w.cpus, cpu->number);
+}
+
+/* As if its threads had gone to a CPU of another node, and this were that. */
+static void change_node(struct cpu *cpu)
+{
+	struct replica *r = replicas_at(&w.ept, rnd(w.nr_nodes));
+
+	cpu->moved += r != cpu->replica;
+	cpu->replica = r;
 }
 
 static void run_some_vcpu(struct cpu *cpu)
@@ -409,6 +443,8 @@ void *cpu_thread(void *arg)
 		handle_irqs(cpu);
 		if (rnd(16) == 0)
 			stay_outside(cpu);
+		if (rnd(16) == 0)
+			change_node(cpu);
 		run_some_vcpu(cpu);
 	}
 	/* Others may still wait for this CPU's interrupts. */

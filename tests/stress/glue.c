@@ -28,7 +28,7 @@ static void count_removed(const struct gather *gather)
 /* ept_flush() */
 static void flush(struct gather *gather)
 {
-	count(kicks, shootdown_run(&w.sd, gather));
+	count(kicks, replicas_run(&w.ept, gather));
 	count(flushes, 1);
 	count_removed(gather);
 	gather_release(gather);
@@ -37,7 +37,7 @@ static void flush(struct gather *gather)
 /* ept_flush_settle() */
 static void flush_settle(u64 start, u64 end, u64 gen)
 {
-	unsigned int kicks = shootdown_settle(&w.sd, gen);
+	unsigned int kicks = replicas_settle(&w.ept, gen);
 
 	inval_deferred_done(&w.inval, start, end, gen);
 	count(kicks, kicks);
@@ -51,7 +51,7 @@ static void zap_whole_slot(u64 gpa)
 
 	gather_init(&gather);
 	inval_begin(&w.inval, 0, ~0ull);
-	pt_zap(&w.ept, gpa, gpa + SLOT_SIZE, &gather);
+	replicas_zap(&w.ept, gpa, gpa + SLOT_SIZE, &gather);
 	flush(&gather);
 	inval_end(&w.inval, 0, ~0ull);
 	count(widened, 1);
@@ -63,8 +63,8 @@ static void zap_slot(unsigned int slot, u64 start, u64 end,
 {
 	u64 gpa = slot_gpa(slot), mask = SLOT_SIZE - 1;
 
-	if (pt_zap(&w.ept, gpa + (start & mask), gpa + ((end - 1) & mask) + 1,
-		   gather) == PT_ZAP_WIDEN)
+	if (replicas_zap(&w.ept, gpa + (start & mask),
+			 gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
 		zap_whole_slot(gpa);
 }
 
@@ -74,8 +74,8 @@ static void zap_slot_small(unsigned int slot, u64 start, u64 end,
 {
 	u64 gpa = slot_gpa(slot), mask = SLOT_SIZE - 1;
 
-	if (pt_zap_small(&w.ept, gpa + (start & mask),
-			 gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
+	if (replicas_zap_small(&w.ept, gpa + (start & mask),
+			       gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
 		zap_whole_slot(gpa);
 }
 
@@ -114,9 +114,11 @@ static bool may_defer(enum glue_ride ride, const struct gather *gather,
 }
 
 /* nothing_to_flush() */
-static bool nothing_to_flush(const struct gather *gather,
+static bool nothing_to_flush(struct gather *gather,
 			     enum inval_pending pending)
 {
+	if (pending == INVAL_UNKNOWN)
+		gather_of_others(gather);
 	if (gather_is_empty(gather) && pending == INVAL_UNKNOWN)
 		count(raced, 1);
 	return gather_is_empty(gather) && pending == INVAL_NOTHING;
@@ -138,7 +140,7 @@ static void start_wide(u64 start, u64 end, enum glue_ride ride)
 		flush_now(start, end, ride, &gather, pending, gen);
 		return;
 	}
-	shootdown_defer(&w.sd, &w.inval, start, end, &gather);
+	replicas_defer(&w.ept, &w.inval, start, end, &gather);
 	count(deferred, 1);
 	count_removed(&gather);
 }
@@ -160,7 +162,7 @@ static void start_small(u64 start, u64 end, enum glue_ride ride)
 		flush_now(start, end, ride, &gather, pending, gen);
 		return;
 	}
-	shootdown_defer_one(&w.sd, bucket, &gather);
+	replicas_defer_one(&w.ept, bucket, &gather);
 	count(deferred, 1);
 	count_removed(&gather);
 }
@@ -187,7 +189,7 @@ void glue_after_flush(u64 start, u64 end)
 
 	if (!gen)
 		return;
-	if (shootdown_progress(&w.sd, gen) == SD_OVER)
+	if (replicas_progress(&w.ept, gen) == SD_OVER)
 		inval_deferred_done(&w.inval, start, end, gen);
 	else
 		flush_settle(start, end, gen);
@@ -200,7 +202,7 @@ void glue_mm_release(void)
 
 	gather_init(&gather);
 	inval_begin(&w.inval, 0, ~0ull);
-	pt_zap(&w.ept, 0, ~0ull, &gather);
+	replicas_zap(&w.ept, 0, ~0ull, &gather);
 	flush(&gather);
 	inval_end(&w.inval, 0, ~0ull);
 }
@@ -216,8 +218,8 @@ int glue_age(u64 start, u64 end, enum pt_age_mode mode)
 		u64 to = end < base + SLOT_SIZE ? end : base + SLOT_SIZE;
 
 		if (from < to)
-			young |= pt_age(&w.ept, gpa + (from - base),
-					gpa + (to - base), mode);
+			young |= replicas_age(&w.ept, gpa + (from - base),
+					      gpa + (to - base), mode);
 	}
 	return young;
 }
@@ -259,7 +261,8 @@ static bool giant_leaf(u64 hva, unsigned int want, struct pt_map_op *op)
 }
 
 /* try_map() */
-static int try_map(struct pt_cache *cache, u64 hva, unsigned int want)
+static int try_map(struct pt *pt, struct pt_cache *cache, u64 hva,
+		   unsigned int want)
 {
 	struct pt_map_op op = {
 		.addr = glue_gpa(hva),
@@ -288,7 +291,7 @@ static int try_map(struct pt_cache *cache, u64 hva, unsigned int want)
 	if (op.leaf.level > 2 && !giant_leaf(hva, want, &op))
 		return -EAGAIN;
 
-	result = pt_map(&w.ept, &op);
+	result = pt_map(pt, &op);
 	count_result(&op, result);
 	if (result == PT_MAP_CONFLICT)
 		make_room(hva, op.leaf.level);
@@ -296,10 +299,10 @@ static int try_map(struct pt_cache *cache, u64 hva, unsigned int want)
 }
 
 /* vcpu_ept_fault() */
-void glue_fault(struct pt_cache *cache, u64 hva, unsigned int want)
+void glue_fault(struct pt *pt, struct pt_cache *cache, u64 hva, unsigned int want)
 {
 	for (unsigned int tries = 0; tries < MAX_TRIES; tries++) {
-		if (!try_map(cache, hva, want))
+		if (!try_map(pt, cache, hva, want))
 			return;
 		count(retries, 1);
 		plat_cpu_relax();

@@ -18,8 +18,8 @@ void glue_after_flush(u64 start, u64 end);
 void glue_mm_release(void);
 int glue_age(u64 start, u64 end, enum pt_age_mode mode);
 
-/* An EPT violation. The access is tried again whatever comes of it. */
-void glue_fault(struct pt_cache *cache, u64 hva, unsigned int want);
+/* An EPT violation of a CPU that uses pt. The access is tried again whatever comes of it. */
+void glue_fault(struct pt *pt, struct pt_cache *cache, u64 hva, unsigned int want);
 
 u64 glue_gpa(u64 hva);
 

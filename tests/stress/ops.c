@@ -425,7 +425,8 @@ static void random_range(unsigned int r, u64 *start, u64 *end)
 
 static void op_prefault(struct pt_cache *cache, unsigned int r, unsigned int hot)
 {
-	glue_fault(cache, host_hva(r, hot), rnd(2) ? PT_R : PT_R | PT_W);
+	glue_fault(&replicas_at(&w.ept, rnd(w.nr_nodes))->pt, cache,
+		   host_hva(r, hot), rnd(2) ? PT_R : PT_R | PT_W);
 }
 
 void op_random(struct pt_cache *cache)

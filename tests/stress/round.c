@@ -34,7 +34,7 @@ struct found {
 static void look_through(const u64 *entry, unsigned int level,
 			 struct found *found)
 {
-	const struct pt_geometry *geom = w.ept.geom;
+	const struct pt_geometry *geom = w.ept.first.pt.geom;
 	const struct pt_table *table = plat_page_owner(plat_pa(entry));
 	u64 leaves = 0;
 
@@ -61,36 +61,38 @@ static void look_through(const u64 *entry, unsigned int level,
 static void check_books(void)
 {
 	struct found found = { 0 };
+	struct replica *r;
 	u64 live;
 
-	look_through(w.ept.root->entry, PT_LEVELS, &found);
+	for_each_replica(r, &w.ept)
+		look_through(r->pt.root->entry, PT_LEVELS, &found);
 	live = plat_test_live();
 	if (live != found.tables || live != plat_test_live_objects())
 		fail("%llu table pages are allocated, %llu descriptors, %llu are reachable",
 		     live, plat_test_live_objects(), found.tables);
-	if (w.counts.tables + 1 != found.tables)
-		fail("%llu tables counted, %llu found", w.counts.tables + 1,
-		     found.tables);
+	if (w.counts.tables + w.nr_nodes != found.tables)
+		fail("%llu tables counted, %llu found",
+		     w.counts.tables + w.nr_nodes, found.tables);
 	for (unsigned int level = 1; level < 4; level++)
 		if (w.counts.leaves[level] != found.leaves[level])
 			fail("level %u: %llu leaves counted, %llu found", level,
 			     w.counts.leaves[level], found.leaves[level]);
 }
 
-/* What the EPT maps, the host maps: the same memory, no fewer rights. */
-static void check_mirror(void)
+/* What a table maps, the host maps: the same memory, no fewer rights. */
+static void check_mirror(const struct pt *pt)
 {
 	for (unsigned int i = 0; i < NR_REGIONS * NR_HOT; i++) {
 		u64 hva = host_hva(i / NR_HOT, i % NR_HOT);
 		unsigned int level;
-		u64 entry = pt_lookup(&w.ept, glue_gpa(hva), &level);
+		u64 entry = pt_lookup(pt, glue_gpa(hva), &level);
 		struct pt_leaf leaf = { 0 };
 		u64 offset;
 
 		if (!entry)
 			continue;
 		if (host_leaf(hva, PT_R, &leaf) ||
-		    (w.ept.geom->rights(entry) & ~leaf.rights))
+		    (pt->geom->rights(entry) & ~leaf.rights))
 			fail("the EPT maps 0x%llx, the host does not", hva);
 		offset = hva & (pt_level_size(level) - 1);
 		if ((entry & HOST_PA & ~(pt_level_size(level) - 1)) + offset !=
@@ -117,12 +119,15 @@ static void check_quiet(void)
 
 static void check_end(void)
 {
+	struct replica *r;
+
 	for (unsigned int i = 0; i < w.nr_vcpus; i++)
 		pt_cache_drain(&w.vcpu[i].tables);
 	plat_test_grace_period();
 	check_quiet();
 	check_books();
-	check_mirror();
+	for_each_replica(r, &w.ept)
+		check_mirror(&r->pt);
 	op_unmap_all();
 	plat_test_grace_period();
 	check_books();
@@ -131,7 +136,8 @@ static void check_end(void)
 			fail("leaves of level %u are left of nothing", level);
 	if (mm_used_frames())
 		fail("%llu pieces of host memory leaked", mm_used_frames());
-	pt_destroy(&w.ept);
+	for_each_replica(r, &w.ept)
+		pt_destroy(&r->pt);
 	plat_test_grace_period();
 	if (plat_test_live() || plat_test_live_objects())
 		fail("table pages are left after the end");
@@ -149,16 +155,38 @@ static u64 progress(void)
 	return sum;
 }
 
+static void replica_init(struct replica *r, const struct pt_geometry *geom)
+{
+	if (pt_init(&r->pt, geom))
+		fail("no memory");
+	sd_vm_init(&r->sd, pt_root_pa(&r->pt), &w.cpus, w.sd_cpu);
+}
+
+static void ept_init(const struct pt_geometry *geom)
+{
+	replica_init(&w.ept.first, geom);
+	for (unsigned int i = 0; i + 1 < w.nr_nodes; i++) {
+		w.more[i] = &w.other[i];
+		replica_init(w.more[i], geom);
+	}
+	if (w.nr_nodes > 1)
+		replicas_join(&w.ept, w.more, w.nr_nodes - 1);
+	for (unsigned int i = 0; i < MAX_CPUS; i++)
+		w.cpu[i].replica = replicas_at(&w.ept, i % w.nr_nodes);
+}
+
 static void world_init(const struct round *round)
 {
 	static const struct plat_test_hooks hooks = {
 		.relax = cpu_relax_hook, .kick = cpu_kick_hook,
 		.mark_bump = cpu_mark_bump_hook,
 		.mark_done = cpu_mark_done_hook,
-	};
+	}, none;
 
+	plat_test_hooks(&none);
 	memset(&w, 0, sizeof(w));
 	w.nr_cpus = round->nr_cpus;
+	w.nr_nodes = round->nr_nodes;
 	w.nr_vcpus = round->nr_vcpus;
 	w.nr_mm = round->nr_mm;
 	w.chaos = round->chaos;
@@ -167,11 +195,9 @@ static void world_init(const struct round *round)
 		w.cpu[i].number = i;
 		w.cpu[i].using_gen = USING_NOTHING;
 	}
-	plat_test_hooks(&hooks);
 	mm_init();
-	if (pt_init(&w.ept, round->geom))
-		fail("no memory");
-	sd_vm_init(&w.sd, pt_root_pa(&w.ept), &w.cpus, w.sd_cpu);
+	ept_init(round->geom);
+	plat_test_hooks(&hooks);
 }
 
 static void add_totals(void)
@@ -185,6 +211,7 @@ static void add_totals(void)
 		totals.walks += w.cpu[i].walks;
 		totals.violations += w.cpu[i].violations;
 		totals.kicked += w.cpu[i].kicked;
+		totals.moved += w.cpu[i].moved;
 	}
 }
 

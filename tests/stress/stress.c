@@ -13,12 +13,13 @@
 #define BITS_MS		600u
 
 static struct {
-	unsigned int mm;
+	unsigned int mm, nodes;
 	const char *format;
 } only;			/* 0: varies */
 
 static const struct argp_option own_options[] = {
 	{ "mm-threads", 'm', "N", 0, "threads of the mm (1 to 4, varies)", 0 },
+	{ "nodes", 'n', "N", 0, "NUMA nodes, with a table each (1 to 4, varies)", 0 },
 	{ "format", 'f', "NAME", 0, "ad, plain or x86 (varies)", 0 },
 	{ 0 }
 };
@@ -32,8 +33,9 @@ static const char *format_name(const struct pt_geometry *geom)
 
 static void describe(void)
 {
-	printf("in the round of seed %llu: %s, %u cpus, %u vcpus, %u mm threads, chaos %u\n",
+	printf("in the round of seed %llu: %s, %u cpus of %u nodes, %u vcpus, %u mm threads, chaos %u\n",
 	       round_now.seed, format_name(round_now.geom), round_now.nr_cpus,
+	       round_now.nr_nodes,
 	       round_now.nr_vcpus, round_now.nr_mm, round_now.chaos);
 }
 
@@ -42,6 +44,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'm':
 		only.mm = stress_number(arg, 1, 4, state);
+		return 0;
+	case 'n':
+		only.nodes = stress_number(arg, 1, MAX_NODES, state);
 		return 0;
 	case 'f':
 		only.format = arg;
@@ -63,6 +68,14 @@ static const struct pt_geometry *random_format(void)
 	return kind < 5 ? &pt_ept_ad : kind == 5 ? &pt_ept_plain : &pt_x86;
 }
 
+/* One table in every other round. */
+static unsigned int random_nodes(u64 seed)
+{
+	if (only.nodes)
+		return only.nodes;
+	return seed % 2 ? 1 : 2 + rnd(MAX_NODES - 1);
+}
+
 static void bits(u64 seed)
 {
 	bits_run(BITS_MS, seed);
@@ -76,6 +89,7 @@ static void one_round(u64 seed)
 	*round = (struct round){ .seed = seed, .ms = ROUND_MS };
 	round->geom = random_format();
 	round->nr_cpus = options.cpus ? options.cpus : 1 + rnd(4);
+	round->nr_nodes = random_nodes(seed);
 	round->nr_vcpus = round->nr_cpus + rnd(3);
 	round->nr_mm = only.mm ? only.mm : 1 + rnd(3);
 	round->chaos = stress_chaos();
@@ -87,11 +101,12 @@ static void check_coverage(void)
 {
 	const struct counts *c = &totals.counts;
 
-	if (options.seconds < 8 || options.cpus || only.mm || only.format)
+	if (options.seconds < 8 || options.cpus || only.mm || only.format ||
+	    only.nodes)
 		return;
 	if (!c->upgraded || !c->spurious || !c->stale || !c->conflicts ||
 	    !c->flushes || !c->deferred || !c->kicks || !c->settled ||
-	    !c->raced || !totals.kicked)
+	    !c->raced || !totals.kicked || !totals.moved)
 		fail("something that has to be tested did not happen");
 }
 
@@ -105,9 +120,9 @@ static void report(void)
 	printf("# leaves: %llu installed, %llu upgraded, %llu spurious, %llu removed; %llu stale, %llu conflicts, %llu restarts, %llu contended\n",
 	       c->installed, c->upgraded, c->spurious, c->removed, c->stale,
 	       c->conflicts, c->restarts, c->contended);
-	printf("# %llu flushes, %llu deferred, %llu kicks (%llu to settle), %llu raced, %llu widened\n",
+	printf("# %llu flushes, %llu deferred, %llu kicks (%llu to settle), %llu raced, %llu widened; %llu changes of node\n",
 	       c->flushes, c->deferred, c->kicks, c->settled, c->raced,
-	       c->widened);
+	       c->widened, totals.moved);
 	check_coverage();
 }
 

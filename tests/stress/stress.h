@@ -8,7 +8,7 @@
 /* One round in a fresh world (round.c), and what must be true after it. */
 struct round {
 	const struct pt_geometry *geom;
-	unsigned int nr_cpus, nr_vcpus, nr_mm;
+	unsigned int nr_cpus, nr_nodes, nr_vcpus, nr_mm;
 	u32 chaos;		/* 0: none; else mean number of verbs between */
 	unsigned int ms;
 	u64 seed;
@@ -18,7 +18,7 @@ void round_run(const struct round *round);
 /* What happened in all rounds. */
 struct totals {
 	struct counts counts;
-	u64 ops, runs, accesses, walks, violations, kicked;
+	u64 ops, runs, accesses, walks, violations, kicked, moved;
 };
 extern struct totals totals;
 

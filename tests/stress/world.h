@@ -9,6 +9,9 @@
  *   ops.c    what Linux does to them, between notifier callbacks
  *   stress.c rounds, and what must be true between them
  *
+ * The CPUs are of one or more NUMA nodes, each with a table of its own, and change
+ * node now and then.
+ *
  * Host virtual space has a few hot 2 MiB regions with a few hot pages each; the
  * last one lies alone in a 1 GiB slot that can be mapped by one leaf.
  */
@@ -19,9 +22,10 @@
 #include "inval.h"
 #include "pt.h"
 #include "random.h"
-#include "shootdown.h"
+#include "replicas.h"
 
 #define MAX_CPUS	6
+#define MAX_NODES	4
 #define MAX_VCPUS	8
 #define NR_SLOTS	3
 #define NR_REGIONS	7
@@ -112,11 +116,15 @@ struct tlb_leaf {
 	bool write;		/* may write, and dirty is set */
 };
 
-/* Leaves and upper entries that it has ever seen since the last flush. */
+/*
+ * Of one table: leaves and upper entries that it has ever seen since it was last
+ * flushed.
+ */
 struct tlb {
 	struct tlb_leaf page[NR_REGIONS][NR_HOT], large[NR_REGIONS],
 			giant[NR_SLOTS];
 	u64 *pt[NR_REGIONS], *pd[NR_SLOTS], *pdpt;
+	u64 gen;		/* the table's generation when it was emptied */
 };
 
 struct written {
@@ -126,12 +134,13 @@ struct written {
 #define USING_NOTHING	(~0ull)
 
 struct cpu {
-	struct tlb tlb;		/* owner only, as what follows */
+	struct replica *replica;	/* its node's; owner only, as what follows */
+	struct tlb tlb[MAX_NODES];	/* by table, as tagged with its root */
 	struct written written[NR_REGIONS][NR_HOT];
-	u64 tlb_gen;		/* the vm's generation when it was emptied */
 	unsigned int number;
-	u64 runs, accesses, walks, violations, kicked;
-	u64 using_gen __attribute__((aligned(64)));	/* USING_NOTHING: outside */
+	u64 runs, accesses, walks, violations, kicked, moved;
+	/* In guest: generation * MAX_NODES + table */
+	u64 using_gen __attribute__((aligned(64)));
 	u64 irq_raised;		/* by others */
 	u64 irq_handled;	/* by the owner, outside of the guest */
 } __attribute__((aligned(64)));
@@ -156,9 +165,9 @@ struct counts {
 };
 
 struct world {
-	struct pt ept;
+	struct replicas ept;
+	struct replica other[MAX_NODES - 1], *more[MAX_NODES - 1];
 	struct inval inval;
-	struct sd_vm sd __attribute__((aligned(64)));
 	struct sd_cpu sd_cpu[MAX_CPUS];
 	plat_cpumask_t cpus;		/* that have the mm loaded */
 	struct cpu cpu[MAX_CPUS];
@@ -167,7 +176,7 @@ struct world {
 	u64 pud[NR_SLOTS];
 	u64 bumped;			/* the last generation that was marked */
 	u32 stop_mm, stop_cpus, nr_parked;
-	unsigned int nr_cpus, nr_vcpus, nr_mm;
+	unsigned int nr_cpus, nr_nodes, nr_vcpus, nr_mm;
 	u32 chaos;
 	struct counts counts;		/* atomic */
 	u64 ops;			/* atomic */
