@@ -66,14 +66,16 @@ guest-tests: lib ## the test programs that run in the emulated machine
 	$(MAKE) -C tests BUILD=$(BUILD)
 
 .PHONY: unit-tests
-unit-tests: lib ## the unit tests of smp/ and libdune
+unit-tests: lib ## the unit tests of smp/, libdune and dune-topo
 	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
+	$(MAKE) -C tests/topo BUILD=$(BUILD)
 
 .PHONY: tools
-tools: lib ## dune-stat, dune-run
+tools: lib ## dune-stat, dune-topo, dune-run
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD)
+	$(MAKE) -C tools/dune-topo BUILD=$(BUILD)
 	$(MAKE) -C libdune BUILD=$(BUILD) inside
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD)
 
@@ -205,6 +207,7 @@ install: lib tools ## install module, group and udev rule, libdune, programs (PR
 	install -D -m 644 packaging/dune.sysusers $(DESTDIR)/etc/sysusers.d/dune.conf
 	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools/dune-topo BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		systemd-sysusers dune.conf 2>/dev/null || \
