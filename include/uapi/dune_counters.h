@@ -69,7 +69,9 @@
 	X(deferred,		"shootdowns left to Linux' own TLB flush")	\
 	X(stragglers,		"vCPUs that such a flush of Linux missed: kicked")\
 	X(raced,		"flushes because another invalidation was in progress")\
-	X(settled,		"waits for a deferred shootdown of someone else")
+	X(settled,		"waits for a deferred shootdown of someone else")\
+	X(leaders,		"vCPUs kicked to pass the kick on to others of their NUMA node")\
+	X(forwarded,		"vCPUs to which those passed it on")
 
 #define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
 #define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,

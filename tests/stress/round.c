@@ -152,7 +152,8 @@ static u64 progress(void)
 static void world_init(const struct round *round)
 {
 	static const struct plat_test_hooks hooks = {
-		.relax = cpu_relax_hook, .kick = cpu_kick_hook,
+		.relax = cpu_relax_hook, .kick = kick_hook,
+		.multicast = kick_multicast_hook, .call = kick_call_hook,
 		.mark_bump = cpu_mark_bump_hook,
 		.mark_done = cpu_mark_done_hook,
 	};
@@ -168,6 +169,7 @@ static void world_init(const struct round *round)
 		w.cpu[i].using_gen = USING_NOTHING;
 	}
 	plat_test_hooks(&hooks);
+	kick_world_init();
 	mm_init();
 	if (pt_init(&w.ept, round->geom))
 		fail("no memory");
@@ -198,8 +200,8 @@ void round_run(const struct round *round)
 		.stop_others = &w.stop_mm, .stop_cpus = &w.stop_cpus,
 	};
 
-	world_init(round);
 	rnd_seed(round->seed);
+	world_init(round);
 	stress_run(&threads);
 	add_totals();
 	check_end();
