@@ -70,12 +70,14 @@ unit-tests: lib ## the unit tests of smp/ and libdune
 	$(MAKE) -C libdune BUILD=$(BUILD) tests
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD)
 
 .PHONY: tools
-tools: lib ## dune-stat, dune-run
+tools: lib ## dune-stat, dune-run, shootdown-sim
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD)
 	$(MAKE) -C libdune BUILD=$(BUILD) inside
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD)
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD)
 
 .PHONY: bench-programs
 bench-programs: lib
@@ -206,6 +208,7 @@ install: lib tools ## install module, group and udev rule, libdune, programs (PR
 	$(MAKE) -C libdune BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		systemd-sysusers dune.conf 2>/dev/null || \
 			getent group dune >/dev/null || groupadd --system dune; \
