@@ -71,13 +71,15 @@ unit-tests: lib ## the unit tests of smp/, libdune and dune-topo
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit
 	$(MAKE) -C tests/litmus BUILD=$(BUILD)/tests/litmus
 	$(MAKE) -C tests/topo BUILD=$(BUILD)
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD)
 
 .PHONY: tools
-tools: lib ## dune-stat, dune-topo, dune-run
+tools: lib ## dune-stat, dune-topo, dune-run, shootdown-sim
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD)
 	$(MAKE) -C tools/dune-topo BUILD=$(BUILD)
 	$(MAKE) -C libdune BUILD=$(BUILD) inside
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD)
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD)
 
 .PHONY: bench-programs
 bench-programs: lib
@@ -209,6 +211,7 @@ install: lib tools ## install module, group and udev rule, libdune, programs (PR
 	$(MAKE) -C tools/dune-stat BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-topo BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	$(MAKE) -C tools/dune-run BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C tools/shootdown-sim BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
 	@if [ -z "$(DESTDIR)" ]; then \
 		systemd-sysusers dune.conf 2>/dev/null || \
 			getent group dune >/dev/null || groupadd --system dune; \

@@ -6,6 +6,7 @@
 #include <trace/events/ipi.h>	/* smp_send_reschedule() may be a macro that traces */
 
 #include "flush.h"
+#include "topology.h"
 #include "trace.h"
 
 /* Used with preemption off, so one per CPU is enough. */
@@ -21,9 +22,10 @@ static void left_guest(void *unused)
 {
 }
 
-void plat_kick(const plat_cpumask_t *mask)
+void plat_kick(const plat_cpumask_t *mask, unsigned int nr)
 {
-	smp_call_function_many(mask, left_guest, NULL, true);
+	if (likely(nr < READ_ONCE(fanout_from)) || !topology_kick(mask))
+		smp_call_function_many(mask, left_guest, NULL, true);
 }
 
 /*
@@ -33,7 +35,7 @@ void plat_kick(const plat_cpumask_t *mask)
 void plat_interrupt(const plat_cpumask_t *mask, unsigned int nr)
 {
 	if (nr > 1)
-		plat_kick(mask);
+		plat_kick(mask, nr);
 	else
 		smp_send_reschedule(cpumask_first(mask));
 }
@@ -44,6 +46,7 @@ void ept_flush(struct dune_vm *vm, u64 start, u64 end, struct gather *gather)
 
 	preempt_disable();
 	kicks = replicas_run(&vm->ept, gather);
+	count_leaders(vm, kicks);
 	preempt_enable();
 	vm_count(vm, DUNE_VM_flushes, 1);
 	if (kicks)
@@ -60,6 +63,7 @@ void ept_flush_settle(struct dune_vm *vm, u64 start, u64 end, u64 gen,
 
 	preempt_disable();
 	kicks = replicas_settle(&vm->ept, gen);
+	count_leaders(vm, kicks);
 	preempt_enable();
 	inval_deferred_done(&vm->inval, start, end, gen);
 	if (!kicks)

@@ -7,6 +7,7 @@
 #include "dev.h"
 #include "fastcall.h"
 #include "power.h"
+#include "topology.h"
 #include "vcpu.h"
 #include "vmcs_stats.h"
 #include "vmx/mitigate.h"
@@ -33,6 +34,7 @@ static const struct unit {
 	{ "mitigations", vmx_mitigate_setup, vmx_mitigate_teardown },
 	{ "system calls", fastcall_setup, nothing },
 	{ "power", power_setup, power_teardown },
+	{ "topology", topology_setup, topology_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },
 	{ "thread exit", thread_exit_setup, thread_exit_teardown },
 	{ "dev", dev_setup, dev_teardown },

@@ -6,6 +6,7 @@
 
 #include "kick.h"
 #include "requests.h"
+#include "topology.h"
 #include "trace.h"
 #include "vcpu_requests.h"
 
@@ -69,6 +70,7 @@ long vcpu_kick(struct dune_vcpu *vcpu, u64 addr)
 		return -EFAULT;
 	preempt_disable();
 	kicks = kick_vcpus(&vm->ept.first.sd, kick.ids, DUNE_MAX_VCPUS);
+	count_leaders(vm, kicks);
 	preempt_enable();
 	vcpu_count_n(vcpu, DUNE_VCPU_kicks_sent, kicks);
 	trace_dune_kick(vm, kicks);

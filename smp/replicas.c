@@ -175,7 +175,7 @@ unsigned int replicas_settle_all(struct replicas *set, u64 gen)
 	needs_init(&needs, set, gen);
 	asked = ask_to_exit(sd, &needs);
 	if (asked.kicks)
-		plat_kick(asked.mask);
+		plat_kick(asked.mask, asked.kicks);
 	if (asked.running)
 		wait_until_left(sd, &needs);
 	mark_done(set, &needs);

@@ -108,7 +108,7 @@ unsigned int shootdown_settle(struct sd_vm *vm, u64 gen)
 	struct sd_asked asked = ask_to_exit(vm, gen);
 
 	if (asked.kicks)
-		plat_kick(asked.mask);
+		plat_kick(asked.mask, asked.kicks);
 	if (asked.running)
 		wait_until_left(vm, gen);
 	plat_mark_done(vm->root_pa, gen);

@@ -73,7 +73,9 @@
 	X(tables_near,		"EPT table pages taken from the node they are for")\
 	X(tables_far,		"EPT table pages taken from another: that had none")\
 	X(tables_followed,	"EPT table pages given up: their thread has moved to another node")\
-	X(tables_reclaimed,	"EPT table pages of replicas given up for lack of memory")
+	X(tables_reclaimed,	"EPT table pages of replicas given up for lack of memory")\
+	X(leaders,		"vCPUs kicked to pass the kick on to others of their NUMA node")\
+	X(forwarded,		"vCPUs to which those passed it on")
 
 #define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
 #define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,

@@ -77,12 +77,13 @@ static inline plat_cpumask_t *plat_kick_mask(void)
 	abort();
 }
 
-static inline void plat_kick(const plat_cpumask_t *mask)
+static inline void plat_kick(const plat_cpumask_t *mask, unsigned int nr)
 {
 	(void)mask;
+	(void)nr;
 }
 
-#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
+#define plat_interrupt(mask, nr)	plat_kick((mask), (nr))
 
 static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
 {

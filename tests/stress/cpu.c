@@ -21,14 +21,17 @@ static const unsigned int hot_index[NR_HOT] = { 0, 1, 2, 7, 255, 256, 510, 511 }
 
 /* --- interrupts --- */
 
-static bool irq_pending(const struct cpu *cpu)
+bool cpu_irq_pending(const struct cpu *cpu)
 {
 	return plat_load(&cpu->irq_raised) != cpu->irq_handled;
 }
 
 static void handle_irqs(struct cpu *cpu)
 {
-	plat_store_release(&cpu->irq_handled, plat_load_acquire(&cpu->irq_raised));
+	u64 raised = plat_load_acquire(&cpu->irq_raised);
+
+	kick_run_calls(cpu);
+	plat_store_release(&cpu->irq_handled, raised);
 }
 
 /* Whoever waits takes interrupts; only called outside of the guest. */
@@ -44,19 +47,6 @@ static u64 now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (u64)t.tv_sec * 1000000000ull + (u64)t.tv_nsec;
-}
-
-void cpu_kick_hook(const plat_cpumask_t *mask)
-{
-	u64 ticket[MAX_CPUS] = { 0 };
-
-	plat_for_each_cpu(i, mask)
-		if (&w.cpu[i] != this_cpu)
-			ticket[i] = __atomic_add_fetch(&w.cpu[i].irq_raised, 1,
-						       __ATOMIC_ACQ_REL);
-	for (unsigned int i = 0; i < w.nr_cpus; i++)
-		while (plat_load_acquire(&w.cpu[i].irq_handled) < ticket[i])
-			plat_cpu_relax();
 }
 
 /* --- what the shootdown claims --- */
@@ -323,14 +313,15 @@ static struct access random_access(unsigned int favourite)
 	return a;
 }
 
-/* A flusher has asked for this CPU: its interrupt has to come. */
-static void wait_for_kick(struct cpu *cpu)
+void cpu_wait_for_kick(const struct cpu *cpu)
 {
 	u64 start = now_ns();
 
-	while (!irq_pending(cpu) && now_ns() - start < KICK_LIMIT_NS)
+	if (plat_load(&w.sd_cpu[cpu->number].mode) != SD_EXITING)
+		return;
+	while (!cpu_irq_pending(cpu) && now_ns() - start < KICK_LIMIT_NS)
 		sched_yield();
-	if (!irq_pending(cpu))
+	if (!cpu_irq_pending(cpu))
 		fail("cpu %u was asked to leave the guest and got no interrupt",
 		     cpu->number);
 }
@@ -345,11 +336,10 @@ static enum outcome guest_run(struct cpu *cpu, struct access *a)
 		*a = random_access(favourite);
 		if (access_memory(cpu, a) == VIOLATION)
 			return VIOLATION;
-		if (irq_pending(cpu))
+		if (cpu_irq_pending(cpu))
 			return HIT;
 	}
-	if (plat_load(&w.sd_cpu[cpu->number].mode) == SD_EXITING)
-		wait_for_kick(cpu);
+	cpu_wait_for_kick(cpu);
 	return HIT;
 }
 
@@ -404,6 +394,8 @@ static void stay_outside(struct cpu *cpu)
 		plat_cpumask_del(&w.cpus, cpu->number);
 	for (unsigned int i = rnd(20); i; i--)
 		plat_cpu_relax();
+	if (rnd(16) == 0)
+		kick_move_cpus();
 	if (leaves)
 		plat_cpumask_set(&w.cpus, cpu->number);
 }
@@ -430,6 +422,15 @@ static void run_some_vcpu(struct cpu *cpu)
 	plat_store_release(&vcpu->taken, 0);
 }
 
+void cpu_park(struct cpu *cpu)
+{
+	plat_cpumask_del(&w.cpus, cpu->number);
+	__atomic_fetch_add(&w.nr_parked, 1, __ATOMIC_ACQ_REL);
+	while (plat_load_acquire(&w.nr_parked) < w.nr_cpus)
+		plat_cpu_relax();
+	handle_irqs(cpu);
+}
+
 void *cpu_thread(void *arg)
 {
 	struct cpu *cpu = arg;
@@ -447,12 +448,7 @@ void *cpu_thread(void *arg)
 			change_node(cpu);
 		run_some_vcpu(cpu);
 	}
-	/* Others may still wait for this CPU's interrupts. */
-	plat_cpumask_del(&w.cpus, cpu->number);
-	__atomic_fetch_add(&w.nr_parked, 1, __ATOMIC_ACQ_REL);
-	while (plat_load_acquire(&w.nr_parked) < w.nr_cpus)
-		plat_cpu_relax();
-	handle_irqs(cpu);
+	cpu_park(cpu);
 	plat_rcu_unregister();
 	return NULL;
 }

@@ -300,5 +300,5 @@ void linux_flush(void)
 	plat_full_mb();
 	for (unsigned int i = 0; i < PLAT_NR_CPUS / 64; i++)
 		cpus.word[i] = plat_load(&w.cpus.word[i]);
-	cpu_kick_hook(&cpus);
+	kick_each(&cpus);
 }

@@ -178,7 +178,8 @@ static void ept_init(const struct pt_geometry *geom)
 static void world_init(const struct round *round)
 {
 	static const struct plat_test_hooks hooks = {
-		.relax = cpu_relax_hook, .kick = cpu_kick_hook,
+		.relax = cpu_relax_hook, .kick = kick_hook,
+		.multicast = kick_multicast_hook, .call = kick_call_hook,
 		.mark_bump = cpu_mark_bump_hook,
 		.mark_done = cpu_mark_done_hook,
 	}, none;
@@ -195,6 +196,7 @@ static void world_init(const struct round *round)
 		w.cpu[i].number = i;
 		w.cpu[i].using_gen = USING_NOTHING;
 	}
+	kick_world_init();
 	mm_init();
 	ept_init(round->geom);
 	plat_test_hooks(&hooks);
@@ -225,8 +227,8 @@ void round_run(const struct round *round)
 		.stop_others = &w.stop_mm, .stop_cpus = &w.stop_cpus,
 	};
 
-	world_init(round);
 	rnd_seed(round->seed);
+	world_init(round);
 	stress_run(&threads);
 	add_totals();
 	check_end();

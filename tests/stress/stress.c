@@ -11,6 +11,7 @@
 
 #define ROUND_MS	1000u
 #define BITS_MS		600u
+#define FAN_MS		1500u
 
 static struct {
 	unsigned int mm, nodes;
@@ -79,6 +80,7 @@ static unsigned int random_nodes(u64 seed)
 static void bits(u64 seed)
 {
 	bits_run(BITS_MS, seed);
+	fan_run(FAN_MS, seed);
 }
 
 static void one_round(u64 seed)
@@ -106,7 +108,8 @@ static void check_coverage(void)
 		return;
 	if (!c->upgraded || !c->spurious || !c->stale || !c->conflicts ||
 	    !c->flushes || !c->deferred || !c->kicks || !c->settled ||
-	    !c->raced || !totals.kicked || !totals.moved)
+	    !c->raced || !totals.kicked || !totals.moved || !c->leaders ||
+	    !c->forwarded)
 		fail("something that has to be tested did not happen");
 }
 
@@ -120,9 +123,9 @@ static void report(void)
 	printf("# leaves: %llu installed, %llu upgraded, %llu spurious, %llu removed; %llu stale, %llu conflicts, %llu restarts, %llu contended\n",
 	       c->installed, c->upgraded, c->spurious, c->removed, c->stale,
 	       c->conflicts, c->restarts, c->contended);
-	printf("# %llu flushes, %llu deferred, %llu kicks (%llu to settle), %llu raced, %llu widened; %llu changes of node\n",
-	       c->flushes, c->deferred, c->kicks, c->settled, c->raced,
-	       c->widened, totals.moved);
+	printf("# %llu flushes, %llu deferred, %llu kicks (%llu to settle; %llu forwarded by %llu leaders), %llu raced, %llu widened; %llu changes of node\n",
+	       c->flushes, c->deferred, c->kicks, c->settled, c->forwarded,
+	       c->leaders, c->raced, c->widened, totals.moved);
 	check_coverage();
 }
 

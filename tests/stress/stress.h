@@ -25,4 +25,7 @@ extern struct totals totals;
 /* Accessed and dirty bits against upgrades and aging (bits.c). */
 void bits_run(unsigned int ms, u64 seed);
 
+/* Kicks of many CPUs at once, by leaders (fan.c). */
+void fan_run(unsigned int ms, u64 seed);
+
 #endif /* STRESS_STRESS_H */

@@ -3,7 +3,8 @@
  * The simulated machine: threads are CPUs that run vCPUs of one vm, other
  * threads are its mm. The core of smp/ is the real one.
  *
- *   cpu.c    a CPU: software TLB, walks, interrupts, the run loop
+ *   cpu.c    a CPU: software TLB, walks, the run loop
+ *   kick.c   interrupts between CPUs
  *   glue.c   what kmod does with smp/, in kmod's order
  *   mm.c     host memory and host page table
  *   ops.c    what Linux does to them, between notifier callbacks
@@ -19,6 +20,7 @@
 #define STRESS_WORLD_H
 
 #include "fail.h"
+#include "fanout.h"
 #include "inval.h"
 #include "pt.h"
 #include "random.h"
@@ -27,6 +29,7 @@
 #define MAX_CPUS	6
 #define MAX_NODES	4
 #define MAX_VCPUS	8
+#define MAX_NODES	3
 #define NR_SLOTS	3
 #define NR_REGIONS	7
 #define NR_HOT		8	/* hot pages of a region */
@@ -143,6 +146,7 @@ struct cpu {
 	u64 using_gen __attribute__((aligned(64)));
 	u64 irq_raised;		/* by others */
 	u64 irq_handled;	/* by the owner, outside of the guest */
+	plat_call_t *calls;	/* atomic; by others, taken by the owner */
 } __attribute__((aligned(64)));
 
 struct vcpu {
@@ -151,10 +155,27 @@ struct vcpu {
 } __attribute__((aligned(64)));
 
 void *cpu_thread(void *cpu);
+bool cpu_irq_pending(const struct cpu *cpu);
+/* In guest: when a flusher has asked for this CPU, its interrupt has to come. */
+void cpu_wait_for_kick(const struct cpu *cpu);
+/* At the end: others may still wait for this CPU's interrupts. */
+void cpu_park(struct cpu *cpu);
 void cpu_relax_hook(void);
-void cpu_kick_hook(const plat_cpumask_t *mask);
 void cpu_mark_done_hook(u64 root_pa, u64 gen);
 void cpu_mark_bump_hook(u64 root_pa, const u64 *gen);
+
+/* --- interrupts (kick.c) --- */
+
+void kick_world_init(void);
+/* CPUs belong to other nodes from now on. */
+void kick_move_cpus(void);
+/* What interrupts have brought; by their CPU, outside of the guest. */
+void kick_run_calls(struct cpu *cpu);
+/* One to each; on return their handlers have run. */
+void kick_each(const plat_cpumask_t *mask);
+void kick_hook(const plat_cpumask_t *mask);
+void kick_multicast_hook(const plat_cpumask_t *mask);
+bool kick_call_hook(unsigned int cpu, plat_call_t *call);
 
 /* --- the world --- */
 
@@ -162,6 +183,7 @@ struct counts {
 	u64 installed, upgraded, spurious, stale, conflicts, restarts, contended;
 	u64 leaves[4], tables, removed;
 	u64 flushes, deferred, kicks, settled, raced, widened, retries;
+	u64 leaders, forwarded;
 };
 
 struct world {
@@ -171,6 +193,9 @@ struct world {
 	struct sd_cpu sd_cpu[MAX_CPUS];
 	plat_cpumask_t cpus;		/* that have the mm loaded */
 	struct cpu cpu[MAX_CPUS];
+	struct fanout_topology topo;
+	u32 node_of[MAX_CPUS + 1];	/* the last: threads of the mm */
+	unsigned int fanout_from;	/* so many are kicked by leaders */
 	struct vcpu vcpu[MAX_VCPUS];
 	struct host_region region[NR_REGIONS];
 	u64 pud[NR_SLOTS];

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 typedef uint16_t u16;
+typedef uint8_t u8;
 typedef uint32_t u32;
 typedef int32_t s32;
 typedef unsigned long long u64;
@@ -140,6 +141,8 @@ static inline void plat_spin_release(struct plat_spin *spin)
 typedef struct plat_cpumask {
 	u64 word[PLAT_NR_CPUS / 64];
 } plat_cpumask_t;
+
+#define plat_cpumask_bytes()	sizeof(plat_cpumask_t)
 
 /* The first CPU in the mask from this one on; PLAT_NR_CPUS: none. */
 static inline int plat_cpumask_from(const plat_cpumask_t *mask, int cpu)

@@ -150,11 +150,12 @@ static inline void *plat_page_owner(u64 pa)
 
 plat_cpumask_t *plat_kick_mask(void);
 
-static inline void plat_kick(const plat_cpumask_t *mask)
+static inline void plat_kick(const plat_cpumask_t *mask, unsigned int nr)
 {
+	(void)nr;
 	plat_guest_ops->kick(mask);
 }
-#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
+#define plat_interrupt(mask, nr)	plat_kick((mask), (nr))
 
 /* Nobody listens to marks of guest tables. */
 #define plat_note(p, size, name)	((void)0)

@@ -23,6 +23,7 @@
 #include <linux/processor.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -225,13 +226,43 @@ typedef struct cpumask plat_cpumask_t;
 
 /*
  * kmod/flush.c. A mask of this CPU's own, for the time that preemption is off,
- * and: interrupt every CPU in a mask; each has left the guest on return.
- * plat_interrupt(): the same, and does not say when; a mask of nr CPUs, at least
- * one, that were in guest since preemption is off.
+ * and: interrupt every CPU in a mask of nr CPUs, at least one, that were in guest
+ * since preemption is off. On return each interrupt is on its way; who needs to
+ * know that a CPU has left the guest looks at its mode. plat_interrupt(): the same
+ * for who does not flush; one CPU for less.
  */
 plat_cpumask_t *plat_kick_mask(void);
-void plat_kick(const plat_cpumask_t *mask);
+void plat_kick(const plat_cpumask_t *mask, unsigned int nr);
 void plat_interrupt(const plat_cpumask_t *mask, unsigned int nr);
+
+/* For fanout.c. Preemption off, interrupts on or off; all CPUs are online. */
+
+#define plat_cpumask_bytes()	cpumask_size()
+
+typedef call_single_data_t plat_call_t;
+
+/* fn(arg) as an interrupt of the CPU that is called. */
+#define plat_call_init(call, fn, arg)	INIT_CSD(call, fn, arg)
+
+/*
+ * Makes the CPU leave the guest and call; until its function runs, call is that
+ * CPU's. What was written before the call is seen by the function. False: call
+ * is still under way to somebody, and nothing was sent.
+ */
+static inline bool plat_call(unsigned int cpu, plat_call_t *call)
+{
+	return !smp_call_function_single_async(cpu, call);
+}
+
+/*
+ * Interrupts every CPU of the mask, which may be empty, and nothing more: Linux'
+ * interrupt for calls, which finds none of ours in its queue. Written once per
+ * group of CPUs where the APICs have groups.
+ */
+static inline void plat_multicast(const plat_cpumask_t *mask)
+{
+	arch_send_call_function_ipi_mask(mask);
+}
 
 /* --- what the emulator's TLB sanitizer listens to; a NOP for hardware --- */
 

@@ -137,10 +137,24 @@ plat_cpumask_t *plat_kick_mask(void)
 	return &mask;
 }
 
-void plat_kick(const plat_cpumask_t *mask)
+void plat_kick(const plat_cpumask_t *mask, unsigned int nr)
 {
+	(void)nr;
 	if (hooks.kick)
 		hooks.kick(mask);
+}
+
+bool plat_call(unsigned int cpu, plat_call_t *call)
+{
+	PLAT_CHAOS();
+	return hooks.call && hooks.call(cpu, call);
+}
+
+void plat_multicast(const plat_cpumask_t *mask)
+{
+	PLAT_CHAOS();
+	if (hooks.multicast)
+		hooks.multicast(mask);
 }
 
 void plat_mark_bump(u64 root_pa, const u64 *gen)

@@ -62,8 +62,27 @@ void *plat_page_owner_at(const void *page);
 
 /* Of this thread. */
 plat_cpumask_t *plat_kick_mask(void);
-void plat_kick(const plat_cpumask_t *mask);
-#define plat_interrupt(mask, nr)	((void)(nr), plat_kick(mask))
+void plat_kick(const plat_cpumask_t *mask, unsigned int nr);
+#define plat_interrupt(mask, nr)	plat_kick((mask), (nr))
+
+/* A call of another CPU; the hook sees to it that fn(arg) runs there. */
+typedef struct plat_call {
+	void (*fn)(void *arg);
+	void *arg;
+	struct plat_call *next;		/* the hook's, as is the next */
+	u32 queued;
+} plat_call_t;
+
+static inline void plat_call_init(plat_call_t *call, void (*fn)(void *arg),
+				  void *arg)
+{
+	*call = (plat_call_t){ fn, arg, NULL, 0 };
+}
+
+/* False, and nothing happens, without a hook. */
+bool plat_call(unsigned int cpu, plat_call_t *call);
+void plat_multicast(const plat_cpumask_t *mask);
+
 void plat_mark_bump(u64 root_pa, const u64 *gen);
 void plat_mark_done(u64 root_pa, u64 gen);
 #define plat_note(p, size, name)	((void)0)
@@ -78,6 +97,8 @@ void plat_warn_once(const char *msg);
 struct plat_test_hooks {
 	void (*relax)(void);
 	void (*kick)(const plat_cpumask_t *mask);
+	bool (*call)(unsigned int cpu, plat_call_t *call);
+	void (*multicast)(const plat_cpumask_t *mask);
 	void (*mark_bump)(u64 root_pa, const u64 *gen);
 	void (*mark_done)(u64 root_pa, u64 gen);
 };
