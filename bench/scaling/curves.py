@@ -33,8 +33,7 @@ def axis_of_curves(axis, group, unit):
                   markersize=4, label=line.name())
     axis.set_xticks(sorted({n for line in group for n in line.points}))
     axis.set_title(group[0].title())
-    swept = any(line.swept for line in group)
-    axis.set_xlabel('vCPUs at work, each on a CPU of its own' if swept else 'CPUs of the machine')
+    axis.set_xlabel('vCPUs at work, each on a CPU of its own' if group[0].swept else 'CPUs of the machine')
     axis.set_ylabel(f'{unit} an operation')
     axis.set_ylim(0, 1.1 * max(series.cost(r) for line in group for r in line.points.values()) or 1)
     axis.legend(fontsize='x-small')
@@ -70,7 +69,7 @@ def figure_of_curves(groups, unit):
     rows = -(-len(groups) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), squeeze=False,
                                    constrained_layout=True)
-    for axis, (_, group) in zip(axes.flat, groups):
+    for axis, group in zip(axes.flat, groups):
         axis_of_curves(axis, group, unit)
     for axis in axes.flat[len(groups):]:
         axis.set_visible(False)

@@ -19,6 +19,10 @@ def shown(value):
     return f'{int(value)}'
 
 
+def cpus(number):
+    return f"{number} CPU{'s' if number != 1 else ''}"
+
+
 def percent(value):
     return '-' if value is None else f'{value:+.1f} %'
 
@@ -83,20 +87,12 @@ def environment(boots):
             'programs': [program_parts(its, boots[0]['unit']) for its in programs.values()]}
 
 
-def native_growth(growth):
-    native = growth.line.native
-    if not native or growth.first not in native.points or growth.last not in native.points:
-        return None
-    first = series.cost(native.points[growth.first])
-    return 100 * (series.cost(native.points[growth.last]) / first - 1) if first else None
-
-
 def render(data):
     """Result: the page."""
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
                              lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    env.filters.update(shown=shown, percent=percent)
+    env.filters.update(shown=shown, percent=percent, cpus=cpus)
     return env.get_template('report.html.j2').render(
         data=data, environments=[environment(b) for b in series.environments(data).values()],
-        event_names=series.EVENT_NAMES, cost=series.cost, native_growth=native_growth,
+        event_names=series.EVENT_NAMES, cost=series.cost,
         flat_percent=series.FLAT_PERCENT, modes=series.MODES)

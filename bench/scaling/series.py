@@ -30,7 +30,7 @@ class Line:
     def title(self):
         """Of the operation."""
         pages = f", {self.pages} pages" if self.pages > 1 else ''
-        return f'{self.op} {self.state}{pages}'
+        return f"{self.op} {self.state}{pages}{', at once' if self.swept and self.state != 'at_once' else ''}"
 
     def name(self):
         """Among the lines of its operation."""
@@ -96,23 +96,38 @@ def find_natives(made):
 
 
 def by_operation(made):
-    """[(the first line, all lines)] of each operation."""
+    """The lines of each operation; those over workers apart from those over machines."""
     groups = {}
     for line in made:
-        groups.setdefault(line.operation(), []).append(line)
-    return [(group[0], group) for group in groups.values()]
+        groups.setdefault((*line.operation(), line.swept), []).append(line)
+    return list(groups.values())
+
+
+def grown(line, first, last):
+    """Percent, rounded; None where the line does not go so far, or from nothing."""
+    if not line or first not in line.points or last not in line.points or not cost(line.points[first]):
+        return None
+    return round(100 * (cost(line.points[last]) / cost(line.points[first]) - 1), 6)
 
 
 class Growth:
-    """What a line costs with the most workers, against the fewest. percent: None from nothing."""
+    """What a line costs with the most workers, against the fewest."""
 
     def __init__(self, line):
         self.line = line
         self.first, self.last = min(line.points), max(line.points)
         self.from_cost, self.to_cost = cost(line.points[self.first]), cost(line.points[self.last])
-        self.percent = round(100 * (self.to_cost / self.from_cost - 1), 6) if self.from_cost else None
+        self.percent = grown(line, self.first, self.last)
+        self.native_percent = grown(line.native, self.first, self.last)
         self.ought_to_be_flat = line.swept and line.mode == 'dune' and line.who in LOCAL
-        self.flat = self.percent is not None and self.percent <= FLAT_PERCENT
+
+    def verdict(self):
+        """flat: FLAT_PERCENT at most; as Linux: more, but plain Linux grows as much; grows."""
+        if self.percent is not None and self.percent <= FLAT_PERCENT:
+            return 'flat'
+        if None not in (self.percent, self.native_percent) and self.percent <= self.native_percent + FLAT_PERCENT:
+            return 'as Linux'
+        return 'grows'
 
 
 def growths(made):

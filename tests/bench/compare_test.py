@@ -102,6 +102,14 @@ class CompareTest(support.Case):
         self.assertIn(f"only in old: all {len(self.data['boots'][1]['rows'])} rows of the boot with 2 CPUs", done.stdout)
         self.assertEqual(done.stdout.count('\nonly in') + done.stdout.startswith('only in'), 1)
 
+    def test_a_missing_program_is_one_line(self):
+        def drop(d):
+            d['boots'][1]['rows'] = [r for r in d['boots'][1]['rows'] if r['program'] != 'trap']
+        done = self.compare(drop)
+        gone = [r for r in self.data['boots'][1]['rows'] if r['program'] == 'trap']
+        only = [line for line in done.stdout.splitlines() if line.startswith('only in')]
+        self.assertEqual(only, [f'only in old: all {len(gone)} rows of trap on 2 CPUs'])
+
     def test_what_was_measured_elsewhere_is_refused(self):
         def set_all(**values):
             def change(d):
