@@ -108,6 +108,13 @@ def print_events(rows):
             print(f'    {where:7}{name:26}{kind} {value:8}  mean {mean:9.3f}')
 
 
+def print_notes(boot):
+    """What programs said beside rows: parts that were skipped, and why."""
+    for line in boot['notes']:
+        if not line.startswith('pinned by='):
+            print(line)
+
+
 def print_limits(boot):
     """How many held, and those that did not."""
     judged = [limit for limit in boot['limits'] if limit['kind'] != 'goal']

@@ -134,7 +134,7 @@ class Printed:
             self.limits.append(limit_of_line(self.headers[-1]['program'], line))
         elif line.startswith('limits: '):
             self.judged.add(self.headers[-1]['program'])
-        elif line.startswith(('pinned by=', 'SKIP')) or ': skipped: ' in line:
+        elif line.startswith(('pinned by=', 'SKIP', 'note: ')) or ': skipped: ' in line:
             self.notes.append(line)
 
     def failed(self, programs):

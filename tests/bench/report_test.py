@@ -119,6 +119,11 @@ class ParseTest(support.Case):
         self.assertEqual(judge('limit BROKEN a: no counter'), ('limit', 'a', None, None, None, False, 'no counter'))
         self.assertRaises(results.Unusable, judge, 'limit whatever')
 
+    def test_notes(self):
+        notes = ['pinned by=dune exits=3', 'exits: skipped: no KVM', 'SKIP: no device', 'note: no large pages']
+        printed = results.parse(['bench program=p cpus=2', notes[0], 'anything else', *notes[1:]])
+        self.assertEqual(printed.notes, notes)
+
     def test_how_programs_ended(self):
         def failed(status, *lines):
             return results.parse(['bench program=p cpus=2', *lines, f'fact status:p {status}']).failed(['p'])
