@@ -326,20 +326,20 @@ class HardwareTest(support.Case):
 class RunTest(support.Case):
     """bench/scaling/run with a machine that only says what was recorded."""
 
-    def machine(self, fails=''):
-        """A stand-in for tools/vm/run: prints recorded-N of --cpus N, notes that it ran."""
+    def machine(self, fails, edit):
+        """A stand-in for tools/vm/run: prints recorded/emulated-N of --cpus N, notes that it ran."""
         path = os.path.join(self.folder, 'machine')
         with open(path, 'w') as f:
             f.write(f'''#!/bin/sh
 echo "$*" >> {self.folder}/calls
 [ "$2" = "{fails}" ] && exit 125
-cat {support.HERE}/recorded/emulated-$2.log
+sed -e '{edit}' {support.HERE}/recorded/emulated-$2.log
 ''')
         os.chmod(path, 0o755)
         return path
 
-    def run_it(self, *args, fails=''):
-        return support.call('run', '--out', os.path.join(self.folder, 'out'), '--vm', self.machine(fails), *args)
+    def run_it(self, *args, fails='', edit=''):
+        return support.call('run', '--out', os.path.join(self.folder, 'out'), '--vm', self.machine(fails, edit), *args)
 
     def boots(self):
         with open(os.path.join(self.folder, 'calls')) as f:
@@ -379,6 +379,19 @@ cat {support.HERE}/recorded/emulated-$2.log
         for program in listed:
             self.assertIn(f'build/bench/{program} ', text)
         self.assertIn('--check', text)
+
+    def test_broken_limit(self):
+        edit = 's/^limit kept \\(.*: VM exits\\): measured/limit BROKEN \\1: measured/; s/status:trap 0/status:trap 1/'
+        done = self.run_it('--cpus', '2', '--check', *self.PROGRAMS, edit=edit + '; /^fact status:trap/i limits: 9 judged')
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r'limits: \d+ judged, [1-9]\d* broken\n +\w+: .*: VM exits: measured')
+        self.assertEqual(self.run_it('--cpus', '2', '--check', *self.PROGRAMS).returncode, 0)
+
+    def test_a_program_that_died(self):
+        done = self.run_it('--cpus', '2', *self.PROGRAMS, edit='s/status:trap 0/status:trap 139/')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('failed: trap', done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, 'out/results.json')))
 
     def test_tables(self):
         done = self.run_it('--cpus', '2', *self.PROGRAMS)
