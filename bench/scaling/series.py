@@ -103,11 +103,15 @@ def by_operation(made):
     return list(groups.values())
 
 
-def grown(line, first, last):
-    """Percent, rounded; None where the line does not go so far, or from nothing."""
-    if not line or first not in line.points or last not in line.points or not cost(line.points[first]):
+def median(row):
+    return row.f['median']
+
+
+def grown(line, first, last, of):
+    """Of a quantity, percent, rounded; None where the line does not go so far, or from nothing."""
+    if not line or first not in line.points or last not in line.points or not of(line.points[first]):
         return None
-    return round(100 * (cost(line.points[last]) / cost(line.points[first]) - 1), 6)
+    return round(100 * (of(line.points[last]) / of(line.points[first]) - 1), 6)
 
 
 class Growth:
@@ -117,8 +121,9 @@ class Growth:
         self.line = line
         self.first, self.last = min(line.points), max(line.points)
         self.from_cost, self.to_cost = cost(line.points[self.first]), cost(line.points[self.last])
-        self.percent = grown(line, self.first, self.last)
-        self.native_percent = grown(line.native, self.first, self.last)
+        self.percent = grown(line, self.first, self.last, cost)
+        self.median_percent = grown(line, self.first, self.last, median)
+        self.native_percent = grown(line.native, self.first, self.last, cost)
         self.ought_to_be_flat = line.swept and line.mode == 'dune' and line.who in LOCAL
 
     def verdict(self):

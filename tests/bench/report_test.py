@@ -194,7 +194,8 @@ class SeriesTest(support.Case):
         self.assertEqual(series.Growth(line).verdict(), 'grows')
         line.native = copy.deepcopy(line)
         self.assertEqual(series.Growth(line).verdict(), 'as Linux')
-        line.points[2].f['mean'] = 112
+        line.points[2].f['mean'], line.points[2].f['median'] = 112, line.points[1].f['median'] * 3
+        self.assertEqual(series.Growth(line).median_percent, 200)
         self.assertEqual(series.Growth(line).verdict(), 'grows')
 
     def test_sweeps_are_drawn_apart(self):
