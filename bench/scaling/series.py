@@ -8,14 +8,18 @@ in one mode, over the number of CPUs. Its counterpart is the line of plain Linux
 import results
 
 OPERATION = ('op', 'state', 'pages')
-# Of a sweep: workers that have nothing in common, so cost ought not to grow.
-LOCAL = ('local', 'apart')
+# Of a sweep: workers that have nothing in common, so cost ought not to grow. Where an
+# operation was measured apart as well, its unit is the GiB and local workers share it.
+LOCAL, APART = 'local', 'apart'
 FLAT_PERCENT = 5
 MODES = {'native': 'plain Linux', 'dune': 'Dune', 'kvm': 'KVM'}
 
 
 class Line:
-    """points: {number of CPUs or of workers: Row}; swept: it is workers."""
+    """points: {number of CPUs or of workers: Row}; swept: it is workers.
+
+    native: the counterpart or None; measured: the others or layouts of all lines of the operation.
+    """
 
     def __init__(self, program, f, swept):
         self.program, self.swept = program, swept
@@ -23,6 +27,7 @@ class Line:
         self.who, self.caller, self.mode = f['who'], f['caller'], f['mode']
         self.points = {}
         self.native = None
+        self.measured = {self.who}
 
     def operation(self):
         return self.program, self.op, self.state, self.pages
@@ -79,6 +84,10 @@ def lines(boots):
                 line.points.setdefault(vcpus if swept else cpus, row)
         made.append(line)
     find_natives(made)
+    for group in by_operation(made):
+        measured = {line.who for line in group}
+        for line in group:
+            line.measured = measured
     return made
 
 
@@ -124,7 +133,8 @@ class Growth:
         self.percent = grown(line, self.first, self.last, cost)
         self.median_percent = grown(line, self.first, self.last, median)
         self.native_percent = grown(line.native, self.first, self.last, cost)
-        self.ought_to_be_flat = line.swept and line.mode == 'dune' and line.who in LOCAL
+        independent = APART if APART in line.measured else LOCAL
+        self.ought_to_be_flat = line.swept and line.mode == 'dune' and line.who == independent
 
     def verdict(self):
         """flat: FLAT_PERCENT at most; as Linux: more, but plain Linux grows as much; grows."""

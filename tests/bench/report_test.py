@@ -198,6 +198,15 @@ class SeriesTest(support.Case):
         self.assertEqual(series.Growth(line).median_percent, 200)
         self.assertEqual(series.Growth(line).verdict(), 'grows')
 
+    def test_where_apart_was_measured_local_is_not_alone(self):
+        import series
+        data = support.result('emulated-1.log', 'emulated-2.log')
+        for row in rows(data, op='fault', state='host', who='neighbour'):
+            row['who'] = 'apart'
+        flat = {(g.line.op, g.line.state, g.line.who) for g in series.growths(series.lines(data['boots']))
+                if g.ought_to_be_flat}
+        self.assertEqual(flat, {('fault', 'host', 'apart'), ('fault', 'none', 'local')})
+
     def test_sweeps_are_drawn_apart(self):
         import series
         lines = self.lines('emulated-1.log', 'emulated-2.log')
