@@ -112,8 +112,12 @@ test-all-kernels: all module-6.12 module-vmcs-6.12 module-debug ## all tests on 
 	@tests/run --plan all-kernels
 
 .PHONY: bench
-bench: all ## what faults and invalidations cost, Dune beside Linux, in the emulated machine
-	@bench/scaling/run --cpus $(CPUS)
+bench: all ## what operations cost, Dune beside Linux, in the emulated machine: tables and a report (short)
+	@bench/scaling/run --short --plot --cpus $(CPUS)
+
+.PHONY: bench-full
+bench-full: all ## the same on 1, 2, 4 and 8 CPUs, limits judged; goes on where it was interrupted
+	@bench/scaling/run --full --resume --out $(BUILD)/bench/full-results
 
 .PHONY: bench-exits
 bench-exits: all ## what exits cost on 1 to 4 CPUs at once, without and with mitigations, beside Linux and KVM
@@ -151,6 +155,7 @@ soak: guest-tests ## servers under dune-run with moving threads and short memory
 .PHONY: check-mutants
 check-mutants: all ## break smp/, module and library on purpose; a test must notice each time
 	$(MAKE) -C tests/unit BUILD=$(BUILD)/tests/unit check-mutants
+	@tests/bench/check-mutants
 	@tests/check-guest-mutants
 
 .PHONY: check-fuzz

@@ -240,7 +240,7 @@ static void limit_loop(enum loop l, enum layout layout, int vcpus)
 	if (layout == APART || vcpus == 1)
 		limit(what, r->median - own, of[l].most, native->median - own);
 	if (layout == APART)
-		limit_exact("vCPUs kicked for it", vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
+		limit_exact_of(what, "vCPUs kicked", vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
 }
 
 static const enum layout layouts[] = { APART, LOCAL };

@@ -10,11 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "places.h"
+
 struct options options = { .reps = 200 };
 bool have_emucount;
 int nr_cpus;
 
 static const char *program;
+static struct places places;
 
 const char *mode_name(enum mode mode)
 {
@@ -92,6 +95,28 @@ bool mitigations_off(void)
 	return strstr(line, "mitigations=off");
 }
 
+static void find_places(void)
+{
+	int err = places_load(&places, 0);
+
+	if (err) {
+		fprintf(stderr, "%s: places: %s\n", program, strerror(-err));
+		exit(1);
+	}
+	if (places.nr < nr_cpus)
+		nr_cpus = places.nr;
+}
+
+static void print_header(void)
+{
+	printf("bench program=%s unit=%s cpus=%d reps=%d kernel=%s mitigations=%s places=",
+	       program, have_emucount ? "instructions" : "ns", nr_cpus,
+	       options.reps, kernel_release(), mitigations_off() ? "off" : "on");
+	for (int i = 0; i < nr_cpus; i++)
+		printf("%s%d", i ? "," : "", place_cpu(i));
+	printf("\n");
+}
+
 void bench_start(int argc, char **argv, const char *about)
 {
 	program = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
@@ -99,6 +124,7 @@ void bench_start(int argc, char **argv, const char *about)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	have_emucount = emucount_available();
 	nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	find_places();
 	if (!options.max_vcpus || options.max_vcpus > nr_cpus)
 		options.max_vcpus = nr_cpus < 8 ? nr_cpus : 8;
 	if (!options.native_only && access(DUNE_DEVICE_PATH, F_OK)) {
@@ -110,9 +136,7 @@ void bench_start(int argc, char **argv, const char *about)
 		exit(BENCH_SKIP);
 	}
 	pin_to(0);
-	printf("bench program=%s unit=%s cpus=%d reps=%d kernel=%s mitigations=%s\n",
-	       program, have_emucount ? "instructions" : "ns", nr_cpus,
-	       options.reps, kernel_release(), mitigations_off() ? "off" : "on");
+	print_header();
 }
 
 bool wanted(const char *part)
@@ -120,12 +144,18 @@ bool wanted(const char *part)
 	return !options.only || strstr(part, options.only);
 }
 
-void pin_to(int cpu)
+int place_cpu(int place)
+{
+	MUST(place >= 0 && place < places.nr);
+	return places.cpu[place];
+}
+
+void pin_to(int place)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	CPU_SET(place_cpu(place), &set);
 	MUST(sched_setaffinity(0, sizeof(set), &set) == 0);
 }
 

@@ -58,7 +58,12 @@ void bench_start(int argc, char **argv, const char *about);
 /* With --only: is this part wanted? */
 bool wanted(const char *part);
 
-void pin_to(int cpu);
+/*
+ * Worker i runs at place i: places.h. place_cpu() is its CPU's number, for what
+ * counts by CPU.
+ */
+void pin_to(int place);
+int place_cpu(int place);
 void dune_on(void);		/* dune_init(), or the end of the process */
 void guest_enter(void);
 void guest_leave(void);

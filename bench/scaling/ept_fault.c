@@ -181,7 +181,8 @@ static void limits_single(void)
 		return;
 	limit("EPT violation, page mapped by the host", present->median,
 	      limit_6_1(800), -1);
-	limit_exact("its VM exits", present->event[EVENTS_SELF + EMU_VMEXIT], 1);
+	limit_exact_of("EPT violation, page mapped by the host", "VM exits",
+		       present->event[EVENTS_SELF + EMU_VMEXIT], 1);
 	native = single("none", NATIVE)->median;
 	limit("first touch of anonymous memory", first->median,
 	      limit_here(3900, 2910, native), native);

@@ -16,7 +16,7 @@ struct helper {
 	volatile int stop;
 	enum helper_kind kind;
 	enum mode mode;
-	int cpu;
+	int place;
 	int fd;
 	int pipe[2];
 	pid_t tid;
@@ -79,7 +79,7 @@ static void *helper_main(void *arg)
 {
 	struct helper *h = arg;
 
-	pin_to(h->cpu);
+	pin_to(h->place);
 	h->tid = gettid();
 	if (h->mode == DUNE)
 		guest_enter();
@@ -126,7 +126,7 @@ void helpers_start(const struct crowd *crowd, enum mode mode)
 		*h = (struct helper){
 			.kind = crowd->kind,
 			.mode = mode,
-			.cpu = crowd->first_cpu + i % crowd->nr_cpus,
+			.place = crowd->first_cpu + i % crowd->nr_cpus,
 		};
 		MUST(pipe(h->pipe) == 0);
 		MUST(pthread_create(&h->thread, NULL, helper_main, h) == 0);
@@ -153,8 +153,8 @@ static void block_anew(struct helper *h)
 			sched_yield();
 		return;
 	}
-	halts = emucount_read(h->cpu, EMU_HLT);
-	while (emucount_read(h->cpu, EMU_HLT) == halts)
+	halts = emucount_read(place_cpu(h->place), EMU_HLT);
+	while (emucount_read(place_cpu(h->place), EMU_HLT) == halts)
 		asm volatile("pause");
 }
 
@@ -170,7 +170,7 @@ void helpers_settle(void)
 	}
 	/* The last one on each CPU; on this CPU it makes no difference. */
 	for (int i = nr_helpers - last_crowd->nr_cpus; i < nr_helpers; i++)
-		if (i >= 0 && helpers[i].kind == HELPER_BLOCK && helpers[i].cpu)
+		if (i >= 0 && helpers[i].kind == HELPER_BLOCK && helpers[i].place)
 			block_anew(&helpers[i]);
 }
 

@@ -22,7 +22,7 @@ struct crowd {
 	const char *name;
 	enum helper_kind kind;
 	int nr;
-	int first_cpu;		/* helpers go round first_cpu..last CPU */
+	int first_cpu;		/* place; helpers go round first_cpu..last place */
 	int nr_cpus;		/* on so many CPUs */
 };
 

@@ -36,7 +36,7 @@ static uint64_t both_cpus(void)
 {
 	if (!have_emucount)
 		return clock_ns();
-	return emucount_read(0, EMU_INSN) + emucount_read(1, EMU_INSN);
+	return emucount_read(place_cpu(0), EMU_INSN) + emucount_read(place_cpu(1), EMU_INSN);
 }
 
 /* ---- interrupts of Dune ---- */
@@ -200,8 +200,8 @@ static void settle(void *arg, int rep)
 
 	if (!way->back || !have_emucount)
 		return;
-	halts = emucount_read(1, EMU_HLT);
-	for (int i = 0; i < 100000 && emucount_read(1, EMU_HLT) == halts; i++)
+	halts = emucount_read(place_cpu(1), EMU_HLT);
+	for (int i = 0; i < 100000 && emucount_read(place_cpu(1), EMU_HLT) == halts; i++)
 		asm volatile("pause");
 }
 

@@ -8,6 +8,8 @@ static int judged, broken;
 static void print(const char *what, int ok, double measured, const char *sign,
 		  double bound, double native)
 {
+	if (!have_emucount)
+		return;
 	judged++;
 	broken += !ok;
 	printf("limit %s %s: measured %g, must be %s %g", ok ? "kept" : "BROKEN",
@@ -24,6 +26,8 @@ void limit(const char *what, double measured, double most, double native)
 
 void goal(const char *what, double measured, double aimed_at)
 {
+	if (!have_emucount)
+		return;
 	printf("goal %s %s: measured %g, aimed at %g\n",
 	       measured <= aimed_at ? "reached" : "missed", what, measured, aimed_at);
 }
@@ -53,8 +57,18 @@ void limit_exact(const char *what, double measured, double want)
 	print(what, measured == want, measured, "=", want, -1);
 }
 
+void limit_exact_of(const char *operation, const char *event, double measured, double want)
+{
+	char what[128];
+
+	snprintf(what, sizeof(what), "%s: %s", operation, event);
+	limit_exact(what, measured, want);
+}
+
 void limit_unknown(const char *what, const char *why)
 {
+	if (!have_emucount)
+		return;
 	judged++;
 	broken++;
 	printf("limit BROKEN %s: %s\n", what, why);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * Limits on results. Each is printed with what was measured and what plain
- * Linux took in the same run; with --check a broken one fails the program.
+ * Linux took in the same run; with --check a broken one fails the program. They
+ * are of instructions and events that the emulator counts; elsewhere nothing is judged.
  */
 #ifndef BENCH_LIMITS_H
 #define BENCH_LIMITS_H
@@ -21,6 +22,8 @@ double limit_here(double most, double linux_takes, double native);
 double limit_6_1(double most);
 /* For what has to be exactly so. */
 void limit_exact(const char *what, double measured, double want);
+/* The same for an event of the operation that another limit is on. */
+void limit_exact_of(const char *operation, const char *event, double measured, double want);
 /* A limit that could not be judged is broken. */
 void limit_unknown(const char *what, const char *why);
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "quantile.h"
+
 #define MAX_RESULTS 400
 #define MAX_REPS 420
 #define MAX_WATCHED 64
@@ -186,6 +188,8 @@ void result_costs(struct result *r, uint32_t *cost, const uint8_t *clean, int n)
 	r->min = cost[0];
 	r->median = cost[n / 2];
 	r->max = cost[n - 1];
+	r->p99 = quantile_p99(cost, n);
+	quantile_median_bounds(cost, n, &r->low, &r->high);
 	r->mean = sum / n;
 }
 
@@ -307,9 +311,10 @@ void result_print(const struct result *r)
 	const struct label *l = &r->label;
 	enum where where;
 
-	printf("result op=%s pages=%d state=%s who=%s caller=%s mode=%s vcpus=%d reps=%d clean=%d min=%u median=%u mean=%.1f max=%u\n",
+	printf("result op=%s pages=%d state=%s who=%s caller=%s mode=%s vcpus=%d reps=%d clean=%d min=%u median=%u mean=%.1f max=%u p99=%u low=%u high=%u\n",
 	       l->op, l->pages, l->state, l->who, l->caller, mode_name(l->mode),
-	       l->vcpus, r->reps, r->clean, r->min, r->median, r->mean, r->max);
+	       l->vcpus, r->reps, r->clean, r->min, r->median, r->mean, r->max,
+	       r->p99, r->low, r->high);
 	for (int i = 0; i < NR_EVENTS; i++) {
 		const char *name = event_name(i, &where);
 

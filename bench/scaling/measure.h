@@ -33,12 +33,13 @@ struct label {
 /*
  * Costs are those of the repetitions that no interrupt of this CPU disturbed
  * (of all, when fewer than a tenth are); events are medians and means of all.
+ * The median of more repetitions is between low and high with a chance of 95 %.
  */
 struct result {
 	struct label label;
 	int reps, clean;
 	bool totals;		/* event[]: sums, event_mean[]: per operation */
-	uint32_t min, median, max;
+	uint32_t min, median, max, p99, low, high;
 	double mean;
 	uint32_t event[NR_EVENTS];	/* medians, of whole repetitions */
 	float event_mean[NR_EVENTS];	/* per operation */

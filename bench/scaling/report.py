@@ -1,54 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0 OR MIT
-"""The lines of the scaling programs: parsed, as tables, CSV and JSON."""
+"""Tables on the terminal for programs that have none of their own, and the CSV file."""
 
 import csv
-import json
 
-LABEL = ('op', 'state', 'pages', 'who', 'caller', 'mode', 'vcpus')
-COSTS = ('reps', 'clean', 'min', 'median', 'mean', 'max')
-
-
-def fields(line):
-    return dict(f.split('=', 1) for f in line.split()[1:] if '=' in f)
-
-
-def number(text):
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-class Row:
-    """One 'result' line and the 'event' lines behind it."""
-
-    def __init__(self, machine, line):
-        self.machine = machine
-        self.f = {k: number(v) for k, v in fields(line).items()}
-        self.events = {}
-        self.totals = False
-
-    def add_event(self, line):
-        f = fields(line)
-        self.totals = 'total' in f
-        self.events[f['at'], f['name']] = (number(f['total' if self.totals else 'median']), float(f['mean']))
-
-    def key(self):
-        return self.machine['cpus'], *(self.f[k] for k in ('op', 'pages', 'state', 'who', 'vcpus'))
-
-    def per_op(self, where, name):
-        """Median where it was measured one by one, mean in a sweep."""
-        median, mean = self.events.get((where, name), (0, 0.0))
-        return mean if self.totals else median
-
-    def all_cpus(self, name):
-        return self.per_op('self', name) + self.per_op('others', name)
-
-    def all_vcpus(self, name):
-        return self.per_op('vcpu', name) + self.per_op('vcpus', name)
-
+import results
+from results import COSTS, LABEL, MACHINE
 
 # These have tables of their own.
 APART = ('exits', 'trap', 'appel', 'protect', 'scan', 'ipi')
@@ -58,18 +14,12 @@ def others_than(programs, rows):
     return [r for r in rows if r.machine['program'] not in programs]
 
 
-def parse(lines):
-    rows, limits, machine = [], [], {}
-    for line in lines:
-        if line.startswith('bench '):
-            machine = {k: number(v) for k, v in fields(line).items()}
-        elif line.startswith('result '):
-            rows.append(Row(machine, line))
-        elif line.startswith('event '):
-            rows[-1].add_event(line)
-        elif line.startswith(('limit ', 'limits: ', 'goal ')):
-            limits.append(line)
-    return rows, limits
+def by_program(rows):
+    """[(program, its rows)], in the order in which they ran."""
+    table = {}
+    for row in rows:
+        table.setdefault(row.machine['program'], []).append(row)
+    return table.items()
 
 
 def by_key(rows):
@@ -94,9 +44,12 @@ def interrupts(row):
 
 
 def print_single(rows):
-    rows = [r for r in others_than(APART, rows) if not r.totals]
-    if not rows:
-        return
+    for program, its in by_program(r for r in others_than(APART, rows) if not r.totals):
+        print_program(program, its)
+
+
+def print_program(program, rows):
+    print(f'\n{program}')
     print(f"{'operation':12}{'pages':>5} {'state':7}{'others':13}|{'plain Linux':^16} {'i/t/e/k':9}|"
           f"{'Dune, plain mode':^16} {'i/t/e/k':9}|{'from the guest':^16} {'i/t/e/k':9}")
     print(f"{'':38}|" + f"{'min':>8}{'median':>8} {'':9}|" * 3)
@@ -110,10 +63,13 @@ def print_single(rows):
 
 
 def print_sweep(rows):
-    rows = [r for r in others_than(APART, rows) if r.totals]
-    if not rows:
-        return
-    print(f"\n{'at once':10}{'state':7}{'layout':10}{'vCPUs':>5} |{'plain Linux':^18}|{'in the guest':^18}|"
+    for program, its in by_program(r for r in others_than(APART, rows) if r.totals):
+        print_program_at_once(program, its)
+
+
+def print_program_at_once(program, rows):
+    print(f'\n{program}')
+    print(f"{'at once':10}{'state':7}{'layout':10}{'vCPUs':>5} |{'plain Linux':^18}|{'in the guest':^18}|"
           f"{'IPIs':>6}{'kicks':>6}{'exits':>6}{'faults':>7}{'instal':>7}{'spur':>6}{'retry':>6}  others that moved")
     print(f"{'':33}|" + f"{'median':>8}{'mean':>9} |" * 2 + ' per operation')
     for (_, op, _, state, who, vcpus), c in by_key(rows).items():
@@ -152,26 +108,36 @@ def print_events(rows):
             print(f'    {where:7}{name:26}{kind} {value:8}  mean {mean:9.3f}')
 
 
-def write_csv(rows, path, facts):
+def print_notes(boot):
+    """What programs said beside rows: parts that were skipped, and why."""
+    for line in boot['notes']:
+        if not line.startswith('pinned by='):
+            print(line)
+
+
+def print_limits(boot):
+    """How many held, and those that did not."""
+    judged = [limit for limit in boot['limits'] if limit['kind'] != 'goal']
+    broken = [limit for limit in judged if not limit['held']]
+    if not judged:
+        return
+    print(f'\nlimits: {len(judged)} judged, {len(broken)} broken')
+    for limit in broken:
+        was = limit['why'] or (f"measured {limit['measured']:g}, must be {'=' if limit['kind'] == 'exact' else '<='} "
+                               f"{limit['bound']:g}")
+        print(f"    {limit['program']}: {limit['name']}: {was}")
+
+
+def write_csv(data, path):
     """One row a measurement; a column 'whose.event' for each event that moved."""
-    events = sorted({e for r in rows for e in r.events})
+    rows = [(boot, row) for boot in data['boots'] for row in results.rows_of(boot)]
+    events = sorted({e for _, r in rows for e in r.events})
+    facts = ('date', 'commit', 'kernel', 'mitigations', 'unit')
     with open(path, 'w', newline='') as f:
         out = csv.writer(f)
-        out.writerow([*facts, 'program', 'unit', 'kernel', 'cpus', 'mitigations', *LABEL, *COSTS]
+        out.writerow(['schema_version', *facts, *MACHINE, 'program', *LABEL, 'at_once', *COSTS]
                      + [f'{where}.{name}' for where, name in events])
-        for r in rows:
-            out.writerow([*facts.values()]
-                         + [r.machine.get(k) for k in ('program', 'unit', 'kernel', 'cpus', 'mitigations')]
-                         + [r.f[k] for k in LABEL + COSTS] + [r.per_op(*e) for e in events])
-
-
-def write_json(rows, limits, path, facts):
-    data = {**facts, 'limits': limits, 'rows': []}
-    for r in rows:
-        data['rows'].append({
-            'machine': r.machine, **r.f, 'sweep': r.totals,
-            'events': [{'at': w, 'name': n, 'total' if r.totals else 'median': v, 'mean': m}
-                       for (w, n), (v, m) in r.events.items()]})
-    with open(path, 'w') as f:
-        json.dump(data, f, indent=1)
-        f.write('\n')
+        for boot, r in rows:
+            out.writerow([data['version'], *(boot[k] for k in facts), *(boot['machine'][k] for k in MACHINE),
+                          r.machine['program'], *(r.f[k] for k in LABEL), int(r.totals),
+                          *(r.f[k] for k in COSTS), *(r.per_op(*e) for e in events)])

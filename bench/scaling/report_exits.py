@@ -68,9 +68,3 @@ def print_pinned(lines):
     if pinned:
         print('\nexits of a pinned thread; events of all / of those with no interrupt near')
         print('\n'.join('    ' + ln[len('pinned by='):] for ln in pinned))
-
-
-def print_skipped(lines):
-    for ln in lines:
-        if ': skipped: ' in ln:
-            print(ln)

@@ -243,7 +243,7 @@ static void limit_scan(int mib)
 		return;
 	snprintf(what, sizeof(what), "scan of %d MiB, 512 pages, against soft-dirty / 4", mib);
 	limit(what, r->median, native->median / 4.0, native->median);
-	limit_exact("vCPUs kicked for it", vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
+	limit_exact_of(what, "vCPUs kicked", vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
 }
 
 static void limits(void)

@@ -38,7 +38,7 @@ struct work {
 #define TEAM_OPS (TEAM_ROUNDS * TEAM_PAGES)
 
 /*
- * label->vcpus threads on CPUs 0, 1, ..., in Dune mode or not as label->mode
+ * label->vcpus threads at places 0, 1, ..., in Dune mode or not as label->mode
  * says; the caller is the first of them and is in plain mode. In DUNE mode
  * after dune_on().
  */

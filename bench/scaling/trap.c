@@ -299,7 +299,7 @@ static void limit_fault(const char *what, enum by by, double most)
 		return;
 	limit(what, fault->median - nothing->median, most,
 	      native->median - nothing->median);
-	limit_exact("VM exits of it", event_per_op(fault, EVENTS_SELF + EMU_VMEXIT), 0);
+	limit_exact_of(what, "VM exits", event_per_op(fault, EVENTS_SELF + EMU_VMEXIT), 0);
 }
 
 static void limits_at_once(enum by by)
@@ -326,7 +326,7 @@ static void limits_ring3(const char *op)
 		return;
 	snprintf(what, sizeof(what), "ring 3: %s, against user dispatch / 4", op);
 	limit(what, r->median, native->median / 4.0, native->median);
-	limit_exact("VM exits of it", event_per_op(r, EVENTS_SELF + EMU_VMEXIT), 0);
+	limit_exact_of(what, "VM exits", event_per_op(r, EVENTS_SELF + EMU_VMEXIT), 0);
 }
 
 static void limits(void)

@@ -41,7 +41,7 @@ static u32 distance(u32 from, u32 to)
 
 void kick_world_init(void)
 {
-	w.topo.nr_nodes = 1 + rnd(MAX_NODES);
+	w.topo.nr_nodes = 1 + rnd(FAN_NODES);
 	w.topo.node_of = w.node_of;
 	kick_move_cpus();
 	fanout_topology_sort(&w.topo, distance);

@@ -29,7 +29,7 @@
 #define MAX_CPUS	6
 #define MAX_NODES	4
 #define MAX_VCPUS	8
-#define MAX_NODES	3
+#define FAN_NODES	3	/* whose leaders are called; have nothing to do with tables */
 #define NR_SLOTS	3
 #define NR_REGIONS	7
 #define NR_HOT		8	/* hot pages of a region */
