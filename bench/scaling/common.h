@@ -20,6 +20,7 @@
 #define PAGE 4096ul
 #define MIB (1ul << 20)
 #define GIB (1ul << 30)
+#define TIB (1ul << 40)
 #define BENCH_SKIP 77
 
 /* Ends the process: a benchmark that goes on after a failure lies. */
@@ -102,6 +103,21 @@ static inline long sys_madvise(void *p, size_t size, int advice)
 static inline long sys_mprotect(void *p, size_t size, int prot)
 {
 	return sys3(SYS_mprotect, (long)p, (long)size, prot);
+}
+
+/* Private anonymous memory, to read and write. */
+static inline long sys_mmap_anon(void *at, size_t size, int flags)
+{
+	register long r10 asm("r10") = flags | 0x22; /* MAP_PRIVATE | MAP_ANONYMOUS */
+	register long r8 asm("r8") = -1;
+	register long r9 asm("r9") = 0;
+	long ret;
+
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "a"(SYS_mmap), "D"(at), "S"(size), "d"(3), "r"(r10), "r"(r8), "r"(r9)
+		     : "rcx", "r11", "memory");
+	return ret;
 }
 
 static inline long sys_munmap(void *p, size_t size)

@@ -20,6 +20,7 @@ struct helper {
 	int fd;
 	int pipe[2];
 	pid_t tid;
+	dune_ipi_id ipi_id;
 	pthread_t thread;
 } __attribute__((aligned(4096)));
 
@@ -84,6 +85,7 @@ static void *helper_main(void *arg)
 	if (h->mode == DUNE)
 		guest_enter();
 	h->fd = dune_vcpu_fd();
+	h->ipi_id = dune_ipi_self();
 	h->ready = 1;
 	loops[h->kind](h);
 	if (h->mode == DUNE) {
@@ -172,6 +174,16 @@ void helpers_settle(void)
 	for (int i = nr_helpers - last_crowd->nr_cpus; i < nr_helpers; i++)
 		if (i >= 0 && helpers[i].kind == HELPER_BLOCK && helpers[i].place)
 			block_anew(&helpers[i]);
+}
+
+int helper_tid(int i)
+{
+	return helpers[i].tid;
+}
+
+dune_ipi_id helper_ipi_id(int i)
+{
+	return helpers[i].ipi_id;
 }
 
 void helpers_stop(void)

@@ -8,6 +8,7 @@
 #define BENCH_HELPER_H
 
 #include "common.h"
+#include "dune_ipi.h"
 
 enum helper_kind {
 	HELPER_SPIN,		/* computes, makes no system call */
@@ -33,6 +34,9 @@ struct crowd {
 void helpers_read(const volatile char *memory);
 /* In DUNE mode they do it in Dune mode. */
 void helpers_start(const struct crowd *crowd, enum mode mode);
+/* Of those that were started: thread id; in DUNE mode, where interrupts go. */
+int helper_tid(int i);
+dune_ipi_id helper_ipi_id(int i);
 /* Until each spinner is seen to run since the call. Any mode. */
 void helpers_settle(void);
 void helpers_stop(void);

@@ -10,7 +10,7 @@
 #define AREA_SIZE (MAX_TEAM * GIB)
 #define LOCAL_STRIDE (64 * MIB)
 /* The first page of each 2 MiB is mapped throughout: so are its tables. */
-#define PER_TABLE 511
+#define IN_TABLE 511
 
 struct member {
 	int index;
@@ -30,6 +30,8 @@ static struct {
 static struct member members[MAX_TEAM];
 static uint32_t all_costs[MAX_TEAM * TEAM_OPS];
 static uint8_t all_clean[MAX_TEAM * TEAM_OPS];
+static __thread int self_index;
+static __thread uint64_t own_cost;
 
 const char *layout_name(enum layout layout)
 {
@@ -52,8 +54,15 @@ static void barrier(void)
 		asm volatile("pause");
 }
 
+static int group(void)
+{
+	return team.work->group ? team.work->group : 1;
+}
+
+/* No group has pages in two tables. */
 static volatile char *page(int member, int i)
 {
+	int per_table = IN_TABLE - IN_TABLE % group();
 	char *base = AREA_BASE;
 
 	if (team.work->layout == LOCAL)
@@ -61,8 +70,13 @@ static volatile char *page(int member, int i)
 	else if (team.work->layout == APART)
 		base += member * GIB;
 	else if (team.work->layout == NEIGHBOUR)
-		i = i * team.nr + member;
-	return base + i / PER_TABLE * 2 * MIB + (i % PER_TABLE + 1) * PAGE;
+		i = (i / group() * team.nr + member) * group() + i % group();
+	return base + i / per_table * 2 * MIB + (i % per_table + 1) * PAGE;
+}
+
+volatile char *team_page(int i)
+{
+	return page(self_index, i);
 }
 
 static volatile char *table_of(volatile char *p)
@@ -108,9 +122,20 @@ static uint64_t interrupts(void)
 	       emucount_read(EMUCOUNT_SELF, EMU_EXIT(1));
 }
 
-static int group(void)
+int team_round_ops(const struct work *work)
 {
-	return team.work->group ? team.work->group : 1;
+	return work->ops ? work->ops : TEAM_PAGES / (work->group ? work->group : 1);
+}
+
+/* Of which a cost is told. */
+static int divisor(void)
+{
+	return team.work->costs == OF_A_PAGE ? group() : 1;
+}
+
+void team_cost(uint64_t cost)
+{
+	own_cost = cost;
 }
 
 /* first: where to store what this round takes. */
@@ -119,9 +144,10 @@ static void work_round(struct member *self, int first)
 	const struct work *work = team.work;
 	uint64_t t0, t1, irqs;
 
-	for (int i = 0; i < TEAM_PAGES / group(); i++) {
-		volatile char *p = page(self->index, i * group());
+	for (int i = 0; i < team_round_ops(work); i++) {
+		volatile char *p = page(self->index, i * group() % TEAM_PAGES);
 
+		own_cost = 0;
 		work->before(p);
 		if (work->layout == SHARED)
 			barrier();
@@ -131,13 +157,27 @@ static void work_round(struct member *self, int first)
 		t1 = cost_now();
 		self->clean[first + i] = work->samples == ALL ||
 					interrupts() == irqs;
-		self->cost[first + i] = (t1 - t0) / group();
+		self->cost[first + i] = (own_cost ? own_cost : t1 - t0) / divisor();
 	}
 }
 
 static int store_at(int round)
 {
-	return round ? (round - 1) * (TEAM_PAGES / group()) : 0;
+	return round ? (round - 1) * team_round_ops(team.work) : 0;
+}
+
+static void begin(int member)
+{
+	self_index = member;
+	if (team.work->begin)
+		team.work->begin(member);
+}
+
+/* Everybody has made its last operation. */
+static void end(int member)
+{
+	if (team.work->end)
+		team.work->end(member);
 }
 
 static void *member_main(void *arg)
@@ -149,12 +189,14 @@ static void *member_main(void *arg)
 		guest_enter();
 		self->fd = dune_vcpu_fd();
 	}
+	begin(self->index);
 	for (int round = 0; round <= TEAM_ROUNDS; round++) {
 		gather_for_round(self->index);
 		barrier();
 		work_round(self, store_at(round));
 		barrier();
 	}
+	end(self->index);
 	if (team.mode == DUNE) {
 		MUST(dune_inside());
 		guest_leave();
@@ -169,6 +211,8 @@ static void lead(struct result *r)
 
 	for (int round = 0; round <= TEAM_ROUNDS; round++) {
 		prepare_round();
+		if (!round)
+			begin(0);
 		gather_for_round(0);
 		snapshot(before);
 		barrier();
@@ -177,6 +221,8 @@ static void lead(struct result *r)
 		snapshot(after);
 		for (int i = 0; round && i < NR_EVENTS; i++)
 			r->event[i] += after[i] - before[i];
+		if (round == TEAM_ROUNDS)
+			end(0);
 		if (team.mode == DUNE) {
 			MUST(dune_inside());
 			guest_leave();
@@ -197,17 +243,50 @@ static void start_member(int m)
 		watch_vcpu(members[m].fd);
 }
 
+void team_open(const struct work *work, enum mode mode, int nr)
+{
+	team.work = work;
+	team.mode = mode;
+	team.nr = nr;
+	MUST(nr <= nr_cpus && nr <= MAX_TEAM);
+	MUST(TEAM_ROUNDS * team_round_ops(work) <= TEAM_OPS);
+	map_area_at(AREA_BASE, AREA_SIZE);
+}
+
+void team_prepare(void)
+{
+	prepare_round();
+	touch_tables(0);
+	begin(0);
+}
+
+void team_close(void)
+{
+	MUST(munmap(AREA_BASE, AREA_SIZE) == 0);
+}
+
+int team_size(void)
+{
+	return team.nr;
+}
+
+volatile char *team_near(void)
+{
+	return AREA_BASE;
+}
+
+volatile char *team_far(void)
+{
+	return AREA_BASE + AREA_SIZE - GIB;
+}
+
 const struct result *team_measure(const struct label *label,
 				  const struct work *work)
 {
 	struct result *r = result_new(label);
-	int m, ops, n = 0;
+	int m, ops = TEAM_ROUNDS * team_round_ops(work), n = 0;
 
-	team.work = work;
-	team.mode = label->mode;
-	team.nr = label->vcpus;
-	MUST(team.nr <= nr_cpus && team.nr <= MAX_TEAM);
-	map_area_at(AREA_BASE, AREA_SIZE);
+	team_open(work, label->mode, label->vcpus);
 	memset(members, 0, sizeof(members));
 	for (m = 0; m < team.nr; m++)
 		start_member(m);
@@ -216,15 +295,14 @@ const struct result *team_measure(const struct label *label,
 	for (m = 0; m < team.nr; m++) {
 		if (m)
 			pthread_join(members[m].thread, NULL);
-		ops = TEAM_ROUNDS * (TEAM_PAGES / group());
 		memcpy(all_costs + n, members[m].cost, ops * sizeof(*all_costs));
 		memcpy(all_clean + n, members[m].clean, ops);
 		n += ops;
 	}
-	munmap(AREA_BASE, AREA_SIZE);
+	team_close();
 	r->totals = true;
 	for (int i = 0; i < NR_EVENTS; i++)
-		r->event_mean[i] = (double)(int32_t)r->event[i] / n / group();
+		r->event_mean[i] = (double)(int32_t)r->event[i] / n / divisor();
 	result_costs(r, all_costs, all_clean, n);
 	return r;
 }

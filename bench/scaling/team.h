@@ -27,10 +27,20 @@ struct work {
 	/* Which operations count: all, or those no interrupt disturbed. */
 	enum { UNDISTURBED, ALL } samples;
 	/*
-	 * Pages of one operation, contiguous but for NEIGHBOUR; before() and op()
-	 * get the first. The cost is divided by it. 0: one.
+	 * Pages of one operation, contiguous; before() and op() get the first. 0: one.
+	 * With NEIGHBOUR the threads' groups are interleaved.
 	 */
 	int group;
+	/* What a cost, and an event's mean, is of. */
+	enum { OF_A_PAGE, OF_AN_OPERATION } costs;
+	/* Operations of a thread in a round; 0: as many as it has groups. */
+	int ops;
+	/*
+	 * Each thread, in its mode: before its first operation, and after the last one
+	 * of all. NULL: nothing.
+	 */
+	void (*begin)(int member);
+	void (*end)(int member);
 };
 
 #define TEAM_ROUNDS 3		/* that count, after one that does not */
@@ -44,6 +54,26 @@ struct work {
  */
 const struct result *team_measure(const struct label *label,
 				  const struct work *work);
+
+/*
+ * The same pages for one thread that is no team: its area, prepared as for a round;
+ * the caller is in Dune mode then, if mode says so. team_close(): it has left it.
+ */
+void team_open(const struct work *work, enum mode mode, int nr);
+void team_prepare(void);
+void team_close(void);
+
+/* Page i, below TEAM_PAGES, of the calling thread. */
+volatile char *team_page(int i);
+/* A page that stays as it is, in the first thread's GiB; in one that no thread uses. */
+volatile char *team_near(void);
+volatile char *team_far(void);
+/* How many threads there are. */
+int team_size(void);
+/* Operations a thread makes in a round. */
+int team_round_ops(const struct work *work);
+/* The operation knows its cost better: this is it. By the thread that makes it. */
+void team_cost(uint64_t cost);
 
 /* 1, 2, 3, 4, then steps. */
 static inline bool team_size_wanted(int n)

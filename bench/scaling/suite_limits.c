@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * What the protocols predict of an operation, and what was measured; and whether
+ * threads with nothing in common cost each other anything.
+ */
+#include <string.h>
+
+#include "limits.h"
+#include "suite.h"
+
+/* One operation as it was made, for the text of its limits. */
+static const char *say(const struct suite_op *op, const char *where, const char *what)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text), "%s by %s, %s: %s", op->name, op->by, where, what);
+	return text;
+}
+
+static bool is_local(enum layout layout)
+{
+	return layout == LOCAL || layout == APART;
+}
+
+static double judged(const struct suite_op *op, const struct result *r)
+{
+	return op->flat == FLAT_LEAST ? r->min : r->median;
+}
+
+static double cost_of(const struct suite_op *op, enum layout layout, int vcpus,
+		      enum mode mode)
+{
+	struct label like = suite_team_label(op, layout, vcpus, mode);
+	const struct result *r = result_find(&like);
+
+	return r ? judged(op, r) : -1;
+}
+
+/* Linux' own locks and interrupts, which its calls meet natively too, are not ours. */
+static void limit_growth(const struct suite_op *op, enum layout layout, int vcpus)
+{
+	double n = cost_of(op, layout, vcpus, DUNE), one = cost_of(op, layout, 1, DUNE);
+	double native = cost_of(op, layout, vcpus, NATIVE);
+	double linux_adds = native - cost_of(op, layout, 1, NATIVE);
+	char where[40], what[80];
+
+	if (n < 0 || one < 0)
+		return;
+	snprintf(where, sizeof(where), "%s, %d vCPUs", layout_name(layout), vcpus);
+	snprintf(what, sizeof(what), "%s, against one vCPU + 5 %% + what plain Linux adds",
+		 op->flat == FLAT_LEAST ? "least" : "median");
+	limit(say(op, where, what), n, one * 1.05 + (linux_adds > 0 ? linux_adds : 0), native);
+}
+
+/* Nobody is interrupted by the module, whatever Linux does. */
+static void limit_no_kicks(const struct suite_op *op, enum layout layout, int vcpus)
+{
+	struct label like = suite_team_label(op, layout, vcpus, DUNE);
+	const struct result *r = result_find(&like);
+	char where[40];
+
+	if (!r)
+		return;
+	snprintf(where, sizeof(where), "%s, %d vCPUs", layout_name(layout), vcpus);
+	limit_exact(say(op, where, "vCPUs kicked"),
+		    vm_counter(r, DUNE_VM_kicks) + vcpus_counter(r, DUNE_VCPU_kicks_sent), 0);
+}
+
+/* Without a prediction an operation touches no mapping at all. */
+static bool kicks_nobody(const struct suite_op *op)
+{
+	return op->flat != TALKING && (!op->protocol || !op->protocol->ept_kicks);
+}
+
+static void limits_local(const struct suite_op *op)
+{
+	for (enum layout layout = LOCAL; layout <= APART; layout++)
+		for (int n = 1; is_local(layout) && n <= options.max_vcpus; n++) {
+			if (op->flat < NOT_FLAT && n > 1)
+				limit_growth(op, layout, n);
+			/* Linux' calls at addresses apart, the program's in GiB apart. */
+			if (kicks_nobody(op) && (layout == APART || strcmp(op->by, BY_DUNE)))
+				limit_no_kicks(op, layout, n);
+		}
+}
+
+static long shootdowns(const struct result *r)
+{
+	return vm_counter(r, DUNE_VM_flushes) + vm_counter(r, DUNE_VM_deferred);
+}
+
+/* For Linux' own flushes: natively it makes the same calls. */
+static int linux_ipis(const struct suite_op *op, enum suite_beside beside)
+{
+	struct label like = suite_beside_label(op, beside, NATIVE);
+	const struct result *native = result_find(&like);
+
+	if (!strcmp(op->by, BY_DUNE) || !native)
+		return 0;
+	return native->event[EVENTS_SELF + EMU_IPI];
+}
+
+/* How often the module is asked to kick. */
+static int kick_calls(const struct suite_protocol *p, int guest, int others)
+{
+	if (p->ipis && others)
+		return p->sends == ONE_BY_ONE ? others : 1;
+	return guest ? 1 : 0;
+}
+
+static void limits_guest(const char *where, const struct suite_op *op,
+			 const struct result *r, int guest, int others)
+{
+	const struct suite_protocol *p = op->protocol;
+
+	limit_exact(say(op, where, "vCPUs kicked by vCPUs"),
+		    vcpus_counter(r, DUNE_VCPU_kicks_sent), guest + p->ipis * others);
+	limit_exact(say(op, where, "hypercalls for that"),
+		    vcpus_counter(r, DUNE_VCPU_kick_calls), kick_calls(p, guest, others));
+	limit_exact(say(op, where, "flushes of the program's translations by others"),
+		    vcpus_counter(r, DUNE_VCPU_guest_flushes), guest);
+}
+
+/* One IPI reaches all that are kicked together, on so many CPUs. */
+#define MULTICAST_CPUS	8
+
+/*
+ * Of the caller. Not the interrupts that others take: they have ticks, and a long
+ * operation meets some. kicks: together, or each for itself.
+ */
+static void limit_ipis(const char *where, const struct suite_op *op, const struct result *r,
+		       int by_linux, int kicks, int together)
+{
+	double ipis = r->event[EVENTS_SELF + EMU_IPI];
+
+	if (nr_cpus <= MULTICAST_CPUS)
+		limit_exact(say(op, where, "IPIs"), ipis, by_linux + together);
+	else
+		limit(say(op, where, "IPIs"), ipis, by_linux + kicks, -1);
+}
+
+static void limits_beside(const struct suite_op *op, enum suite_beside beside)
+{
+	struct label like = suite_beside_label(op, beside, DUNE);
+	const struct result *r = result_find(&like);
+	const struct suite_protocol *p = op->protocol;
+	int others = options.max_vcpus - 1;
+	int guest = p && beside == BESIDE_NEAR ? p->guest_kicks * others : 0;
+	char where[40];
+
+	if (!p || !r)
+		return;
+	snprintf(where, sizeof(where), "%s, %d vCPUs", like.who, options.max_vcpus);
+	limit_exact(say(op, where, "EPT shootdowns"), shootdowns(r), p->shootdowns);
+	limit_exact(say(op, where, "vCPUs kicked for the EPT"), vm_counter(r, DUNE_VM_kicks),
+		    p->ept_kicks * others);
+	if (p->ept_kicks_aimed_at != p->ept_kicks)
+		goal(say(op, where, "vCPUs kicked for the EPT"), vm_counter(r, DUNE_VM_kicks),
+		     p->ept_kicks_aimed_at * others);
+	limits_guest(where, op, r, guest, others);
+	limit_ipis(where, op, r, linux_ipis(op, beside),
+		   (p->ept_kicks + p->ipis) * others + guest,
+		   (p->ept_kicks && others) + kick_calls(p, guest, others));
+}
+
+void suite_limits(const struct suite_op *ops, int nr)
+{
+	for (int i = 0; i < nr; i++) {
+		limits_local(&ops[i]);
+		for (int beside = 0; beside < NR_BESIDE; beside++)
+			limits_beside(&ops[i], beside);
+	}
+}

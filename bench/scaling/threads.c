@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/*
+ * Threads that come and go, each on its creator's CPU: created and joined; in Dune mode
+ * they also enter it, which makes a vCPU, leave it and end. And the first enter and the
+ * leave alone, as the new thread sees it.
+ */
+#include <pthread.h>
+
+#include "suite.h"
+
+/* A creator in Dune mode has children that go there. */
+struct child {
+	enum mode mode;
+	uint64_t cost;		/* of entering and leaving */
+};
+
+static void *child_main(void *arg)
+{
+	struct child *child = arg;
+	uint64_t begun = cost_now();
+
+	if (child->mode == DUNE) {
+		guest_enter();
+		guest_leave();
+	}
+	child->cost = cost_now() - begun;
+	return NULL;
+}
+
+static uint64_t create_and_join(void)
+{
+	struct child child = { .mode = dune_inside() ? DUNE : NATIVE };
+	pthread_t thread;
+
+	MUST(pthread_create(&thread, NULL, child_main, &child) == 0);
+	MUST(pthread_join(thread, NULL) == 0);
+	return child.cost;
+}
+
+static void create(volatile char *page)
+{
+	create_and_join();
+}
+
+static void enter(volatile char *page)
+{
+	team_cost(create_and_join());
+}
+
+static const struct suite_way way_create = { .op = create };
+static const struct suite_way way_enter = { .op = enter };
+
+static const struct suite_protocol silent = { 0 };
+
+static const struct suite_op ops[] = {
+	/* What an ended thread leaves is freed later, in whose operation is chance. */
+	{ "create", "none", SUITE_IN(LOCAL), 1, NOT_FLAT, SUITE_BOTH(way_create), &silent },
+	{ "enter", "none", SUITE_IN(LOCAL), 1, FLAT_LEAST, SUITE_BOTH(way_enter), NULL },
+};
+
+int main(int argc, char **argv)
+{
+	return suite_main(argc, argv,
+		"Threads created and joined, in Dune mode with a vCPU; and a new thread's first\n"
+		"enter, which makes the vCPU, and leave. Parts: OPERATION-none-WHERE; create,\n"
+		"enter; local, runs_near.", ops, sizeof(ops) / sizeof(*ops));
+}
