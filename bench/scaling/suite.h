@@ -30,8 +30,9 @@ struct suite_way {
 
 /*
  * What docs/shootdown.md and docs/guest-shootdown.md say that one operation does in
- * Dune mode. Kicks: of each other thread that is in the guest, an IPI for each. IPIs
- * of Linux' own flush come on top: those that it sends natively in the same run.
+ * Dune mode. Kicks: of each other thread that is in the guest, one IPI for all that
+ * are kicked together. IPIs of Linux' own flush come on top: those that it sends natively
+ * in the same run.
  */
 struct suite_protocol {
 	int shootdowns;		/* of the EPT, those included that Linux' own flush makes */
@@ -40,6 +41,8 @@ struct suite_protocol {
 	int guest_kicks;	/* for the program's page tables, of who uses the same GiB */
 	int ipis;		/* interrupts of threads by threads */
 	enum { TOGETHER, ONE_BY_ONE } sends;	/* those */
+	/* It frees, and takes long: ticks and RCU wake kernel threads elsewhere, by IPIs. */
+	enum { IPIS_ARE_OURS, LINUX_WAKES } sent;
 };
 
 /* How much an operation of threads with nothing in common may cost beside others. */

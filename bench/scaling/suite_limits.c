@@ -158,9 +158,10 @@ static void limits_beside(const struct suite_op *op, enum suite_beside beside)
 		goal(say(op, where, "vCPUs kicked for the EPT"), vm_counter(r, DUNE_VM_kicks),
 		     p->ept_kicks_aimed_at * others);
 	limits_guest(where, op, r, guest, others);
-	limit_ipis(where, op, r, linux_ipis(op, beside),
-		   (p->ept_kicks + p->ipis) * others + guest,
-		   (p->ept_kicks && others) + kick_calls(p, guest, others));
+	if (p->sent == IPIS_ARE_OURS)
+		limit_ipis(where, op, r, linux_ipis(op, beside),
+			   (p->ept_kicks + p->ipis) * others + guest,
+			   (p->ept_kicks && others) + kick_calls(p, guest, others));
 }
 
 void suite_limits(const struct suite_op *ops, int nr)

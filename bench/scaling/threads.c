@@ -50,7 +50,7 @@ static void enter(volatile char *page)
 static const struct suite_way way_create = { .op = create };
 static const struct suite_way way_enter = { .op = enter };
 
-static const struct suite_protocol silent = { 0 };
+static const struct suite_protocol silent = { .sent = LINUX_WAKES };
 
 static const struct suite_op ops[] = {
 	/* What an ended thread leaves is freed later, in whose operation is chance. */
