@@ -21,8 +21,8 @@
 #include "random.h"
 #include "shootdown.h"
 
-#define MAX_CPUS	6
-#define MAX_VCPUS	8
+#define MAX_CPUS	64
+#define MAX_VCPUS	(MAX_CPUS + 2)
 #define NR_SLOTS	3
 #define NR_REGIONS	7
 #define NR_HOT		8	/* hot pages of a region */
