@@ -47,6 +47,7 @@ bool view_is_everywhere(u64 index)
 int view_slot(u64 index, u64 *gpa)
 {
 	u32 slot = hw_slot_entry(index);
+	u64 *hva;
 
 	if (slot & DUNE_SLOT_VALID) {
 		*gpa = (u64)(slot & ~DUNE_SLOT_VALID) << REGION_SHIFT;
@@ -57,8 +58,10 @@ int view_slot(u64 index, u64 *gpa)
 			return base;
 		*gpa = base;
 	}
-	/* Everybody writes the same. */
-	plat_store(&vm_state.slot_hva[*gpa >> REGION_SHIFT], region_start(index));
+	hva = &vm_state.slot_hva[*gpa >> REGION_SHIFT];
+	/* Everybody writes the same, and only once: slots of others are in its line. */
+	if (plat_load(hva) != region_start(index))
+		plat_store(hva, region_start(index));
 	return 0;
 }
 
@@ -67,8 +70,11 @@ static void copy_locked(struct dune_view *view, struct dune_region *region,
 {
 	members_join(&region->members, view->id);
 	plat_store_release(&view->l3[index], region->l3);
-	if (!bit_get(view->used, index / PT_ENTRIES))
-		bit_set(view->used, index / PT_ENTRIES);
+	plat_note(region, sizeof(*region), "dune_region");
+	if (bit_get(view->used, index / PT_ENTRIES))
+		return;
+	bit_set(view->used, index / PT_ENTRIES);
+	plat_note(&view->l3[index & ~(u64)(PT_ENTRIES - 1)], PAGE_SIZE, "PDPT");
 }
 
 /*
@@ -170,6 +176,8 @@ static struct dune_view *view_alloc(struct vm_local *local)
 	view->l3 = half_get(local);
 	if (!view->l3)
 		goto err_pml4;
+	plat_note(view, sizeof(*view), "dune_view");
+	plat_note(view->pml4, PAGE_SIZE, "PML4");
 	return view;
 
 err_pml4:
@@ -181,6 +189,8 @@ err_cell:
 
 static void view_free(struct vm_local *by, struct dune_view *view)
 {
+	plat_note_gone(view->pml4);
+	plat_note_gone(view);
 	half_put(view->l3);
 	pool_page_put(by, view->pml4);
 	pool_cell_put(by, POOL_OTHER, view);
