@@ -19,7 +19,9 @@ _Static_assert(2 * VIEW_SIZE == BLOCK_SIZE, "two views a block");
 _Static_assert(sizeof(struct dune_view) <= POOL_CELL, "a cell");
 
 /* views_lock */
-static u64 *free_halves;	/* by their first word */
+static u64 *free_halves;	/* by this word, in a page that every view uses: libc is there */
+#define HALF_LINK	(NR_REGIONS - 1)
+
 static u64 own[NR_REGIONS / 64], some[NR_REGIONS / 64];
 static u64 everywhere[NR_REGIONS / 64];	/* of these: all views have the region */
 static u64 pinned_words[NR_REGIONS / 64 / 64];	/* words of these that are not 0 */
@@ -128,8 +130,8 @@ static u64 *half_take(void)
 	vm_lock(&vm_state.views_lock);
 	half = free_halves;
 	if (half) {
-		free_halves = *(u64 **)half;
-		*half = 0;
+		free_halves = (u64 *)half[HALF_LINK];
+		half[HALF_LINK] = 0;
 	}
 	vm_unlock(&vm_state.views_lock);
 	return half;
@@ -138,7 +140,7 @@ static u64 *half_take(void)
 static void half_put(u64 *half)
 {
 	vm_lock(&vm_state.views_lock);
-	*(u64 **)half = free_halves;
+	half[HALF_LINK] = (u64)free_halves;
 	free_halves = half;
 	vm_unlock(&vm_state.views_lock);
 }
