@@ -82,7 +82,7 @@ static void check_tables(const struct memory *full, const struct memory *rest)
 		CHECK_IN(full->ept_tables, tables, tables + 16);
 	CHECK_IN((long)rest->ept_tables, -16, 16);
 	if (!is_debug_kernel())
-		CHECK_IN(rest->all_kb, -1000000, 4096);
+		CHECK_IN(rest->all_kb, -1000000, 2048);
 	if (!opt.native)
 		CHECK(vm_stat(DUNE_VM_slots) >= SPARSE_GIB);
 }
@@ -99,7 +99,7 @@ static void dune_child(void *arg)
 	full = memory_since(&before);
 	dune->insns = unmap(area);
 	/* Tables go after a grace period. */
-	for (int i = 0; i < 50 && (rest = memory_since(&before)).all_kb > 2048; i++)
+	for (int i = 0; i < 50 && (rest = memory_since(&before)).all_kb > 1024; i++)
 		usleep(20000);
 	printf("    1 TiB mapped, %lu pages touched: %ld EPT tables, %ld kB in all; unmapped: %ld tables, %ld kB\n",
 	       (unsigned long)dune->pages, (long)full.ept_tables, full.all_kb,
