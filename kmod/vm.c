@@ -56,7 +56,10 @@ static void vm_note(struct dune_vm *vm)
 {
 	unsigned int cpu;
 
-	plat_note(vm, sizeof(*vm), "dune_vm");
+	plat_note(vm, offsetof(struct dune_vm, ept), "dune_vm");
+	plat_note(&vm->ept.first.pt, sizeof(vm->ept.first.pt), "pt");
+	plat_note(&vm->ept.first.sd, sizeof(vm->ept.first.sd), "sd_vm");
+	plat_note(&vm->inval, sizeof(vm->inval), "inval");
 	plat_note(vm->page, PAGE_SIZE, "dune_vm_page");
 	for_each_possible_cpu(cpu) {
 		plat_note(per_cpu_ptr(vm->counts, cpu), sizeof(*vm->counts),
@@ -75,6 +78,9 @@ static void vm_note_gone(struct dune_vm *vm)
 		plat_note_gone(per_cpu_ptr(vm->sd_cpu, cpu));
 	}
 	plat_note_gone(vm->page);
+	plat_note_gone(&vm->inval);
+	plat_note_gone(&vm->ept.first.sd);
+	plat_note_gone(&vm->ept.first.pt);
 	plat_note_gone(vm);
 }
 

@@ -79,6 +79,7 @@ static struct dune_thread *area_get(void)
 
 static void area_put(struct dune_thread *t)
 {
+	plat_note_gone(t);
 	dune_lock();
 	t->next = free_areas;
 	free_areas = t;
@@ -221,6 +222,7 @@ static struct dune_thread *thread_create(int *err)
 		return NULL;
 	}
 	memset(t, 0, sizeof(*t));
+	plat_note(t, sizeof(*t), "dune_thread");
 	t->fd = ioctl(dune_vm.fd, DUNE_CREATE_VCPU, &create);
 	if (t->fd < 0) {
 		*err = -errno;

@@ -52,6 +52,7 @@ enum pool_kind { POOL_OTHER, POOL_TABLE, POOL_KINDS };
 struct vm_cells {
 	void *list;
 	u32 nr;
+	u32 refills;	/* so far: the first ones are small */
 };
 
 /* walk.h: a level-1 table, by what it maps */

@@ -9,6 +9,7 @@
 
 #define MAX_NODES	64u
 #define CELLS_MAX	128u	/* of a thread */
+#define CELLS_FIRST	4u	/* what a new one gets: it may never use more */
 
 struct depot {
 	u32 lock;
@@ -157,27 +158,6 @@ static void cell_push(void **list, void *cell)
 	*list = cell;
 }
 
-static void refill_cells(struct vm_local *local, enum pool_kind kind)
-{
-	struct cell_depot *depot = &cell_depots[kind];
-	struct vm_cells *mine = &local->cells[kind];
-	char *page;
-
-	vm_lock(&depot->lock);
-	while (depot->cells && mine->nr < CELLS_MAX / 2) {
-		cell_push(&mine->list, cell_pop(&depot->cells));
-		mine->nr++;
-	}
-	vm_unlock(&depot->lock);
-	if (mine->list)
-		return;
-	page = pool_page(local);
-	for (unsigned int i = 0; page && i < PAGE_SIZE; i += POOL_CELL) {
-		cell_push(&mine->list, page + i);
-		mine->nr++;
-	}
-}
-
 static void return_cells(struct vm_local *local, enum pool_kind kind, unsigned int keep)
 {
 	struct cell_depot *depot = &cell_depots[kind];
@@ -189,6 +169,41 @@ static void return_cells(struct vm_local *local, enum pool_kind kind, unsigned i
 		mine->nr--;
 	}
 	vm_unlock(&depot->lock);
+}
+
+/* A thread that only waits takes a page no more than in part; busy ones, few locks. */
+static u32 refill_goal(struct vm_cells *mine)
+{
+	u32 goal = CELLS_FIRST << mine->refills;
+
+	if (goal >= CELLS_MAX / 2)
+		return CELLS_MAX / 2;
+	mine->refills++;
+	return goal;
+}
+
+static void refill_cells(struct vm_local *local, enum pool_kind kind)
+{
+	struct cell_depot *depot = &cell_depots[kind];
+	struct vm_cells *mine = &local->cells[kind];
+	u32 goal = refill_goal(mine);
+	char *page;
+
+	vm_lock(&depot->lock);
+	while (depot->cells && mine->nr < goal) {
+		cell_push(&mine->list, cell_pop(&depot->cells));
+		mine->nr++;
+	}
+	vm_unlock(&depot->lock);
+	if (mine->list)
+		return;
+	page = pool_page(local);
+	for (unsigned int i = 0; page && i < PAGE_SIZE; i += POOL_CELL) {
+		cell_push(&mine->list, page + i);
+		mine->nr++;
+	}
+	if (mine->nr > goal)
+		return_cells(local, kind, goal);
 }
 
 void *pool_cell(struct vm_local *local, enum pool_kind kind)

@@ -36,6 +36,7 @@ struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
 	root->pcid = pcid;
 	root->walk_base = next_walk_base();
 	root->base_rights = PT_RWX | PT_U;
+	plat_note(root, offsetof(struct dune_root, view), "dune_root");
 	return root;
 }
 
@@ -230,11 +231,14 @@ void root_destroy(struct vm_local *local, struct dune_root *root)
 	for (u32 id = 0; id < ids; id++)
 		view_destroy_of(root, id, local);
 	for (u64 i = root_next_touched(root, 0); i < NR_REGIONS;
-	     i = root_next_touched(root, i + 1))
+	     i = root_next_touched(root, i + 1)) {
 		if (region_is_table(root->region[i].l3))
 			free_table(local, pt_table_of(root->region[i].l3 & pt_x86.addr_mask));
+		plat_note_gone(&root->region[i]);
+	}
 	copies_release(local);
 	pcid_put(root->pcid);
+	plat_note_gone(root);
 	space_put(root->region, ROOT_BLOCKS);
 }
 

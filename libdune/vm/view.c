@@ -19,7 +19,9 @@ _Static_assert(2 * VIEW_SIZE == BLOCK_SIZE, "two views a block");
 _Static_assert(sizeof(struct dune_view) <= POOL_CELL, "a cell");
 
 /* views_lock */
-static u64 *free_halves;	/* by their first word */
+static u64 *free_halves;	/* by this word, in a page that every view uses: libc is there */
+#define HALF_LINK	(NR_REGIONS - 1)
+
 static u64 own[NR_REGIONS / 64], some[NR_REGIONS / 64];
 static u64 everywhere[NR_REGIONS / 64];	/* of these: all views have the region */
 static u64 pinned_words[NR_REGIONS / 64 / 64];	/* words of these that are not 0 */
@@ -47,6 +49,7 @@ bool view_is_everywhere(u64 index)
 int view_slot(u64 index, u64 *gpa)
 {
 	u32 slot = hw_slot_entry(index);
+	u64 *hva;
 
 	if (slot & DUNE_SLOT_VALID) {
 		*gpa = (u64)(slot & ~DUNE_SLOT_VALID) << REGION_SHIFT;
@@ -57,8 +60,10 @@ int view_slot(u64 index, u64 *gpa)
 			return base;
 		*gpa = base;
 	}
-	/* Everybody writes the same. */
-	plat_store(&vm_state.slot_hva[*gpa >> REGION_SHIFT], region_start(index));
+	hva = &vm_state.slot_hva[*gpa >> REGION_SHIFT];
+	/* Everybody writes the same, and only once: slots of others are in its line. */
+	if (plat_load(hva) != region_start(index))
+		plat_store(hva, region_start(index));
 	return 0;
 }
 
@@ -67,8 +72,11 @@ static void copy_locked(struct dune_view *view, struct dune_region *region,
 {
 	members_join(&region->members, view->id);
 	plat_store_release(&view->l3[index], region->l3);
-	if (!bit_get(view->used, index / PT_ENTRIES))
-		bit_set(view->used, index / PT_ENTRIES);
+	plat_note(region, sizeof(*region), "dune_region");
+	if (bit_get(view->used, index / PT_ENTRIES))
+		return;
+	bit_set(view->used, index / PT_ENTRIES);
+	plat_note(&view->l3[index & ~(u64)(PT_ENTRIES - 1)], PAGE_SIZE, "PDPT");
 }
 
 /*
@@ -122,8 +130,8 @@ static u64 *half_take(void)
 	vm_lock(&vm_state.views_lock);
 	half = free_halves;
 	if (half) {
-		free_halves = *(u64 **)half;
-		*half = 0;
+		free_halves = (u64 *)half[HALF_LINK];
+		half[HALF_LINK] = 0;
 	}
 	vm_unlock(&vm_state.views_lock);
 	return half;
@@ -132,7 +140,7 @@ static u64 *half_take(void)
 static void half_put(u64 *half)
 {
 	vm_lock(&vm_state.views_lock);
-	*(u64 **)half = free_halves;
+	half[HALF_LINK] = (u64)free_halves;
 	free_halves = half;
 	vm_unlock(&vm_state.views_lock);
 }
@@ -170,6 +178,8 @@ static struct dune_view *view_alloc(struct vm_local *local)
 	view->l3 = half_get(local);
 	if (!view->l3)
 		goto err_pml4;
+	plat_note(view, sizeof(*view), "dune_view");
+	plat_note(view->pml4, PAGE_SIZE, "PML4");
 	return view;
 
 err_pml4:
@@ -181,6 +191,8 @@ err_cell:
 
 static void view_free(struct vm_local *by, struct dune_view *view)
 {
+	plat_note_gone(view->pml4);
+	plat_note_gone(view);
 	half_put(view->l3);
 	pool_page_put(by, view->pml4);
 	pool_cell_put(by, POOL_OTHER, view);

@@ -74,8 +74,8 @@ static void zap_slot_small(unsigned int slot, u64 start, u64 end,
 {
 	u64 gpa = slot_gpa(slot), mask = SLOT_SIZE - 1;
 
-	if (replicas_zap_small(&w.ept, gpa + (start & mask),
-			       gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
+	if (pt_zap_small(&w.ept.first.pt, gpa + (start & mask),
+			 gpa + ((end - 1) & mask) + 1, gather) == PT_ZAP_WIDEN)
 		zap_whole_slot(gpa);
 }
 
@@ -162,7 +162,7 @@ static void start_small(u64 start, u64 end, enum glue_ride ride)
 		flush_now(start, end, ride, &gather, pending, gen);
 		return;
 	}
-	replicas_defer_one(&w.ept, bucket, &gather);
+	shootdown_defer_one(&w.ept.first.sd, bucket, &gather);
 	count(deferred, 1);
 	count_removed(&gather);
 }
@@ -170,7 +170,7 @@ static void start_small(u64 start, u64 end, enum glue_ride ride)
 /* range_start() */
 void glue_range_start(u64 start, u64 end, enum glue_ride ride)
 {
-	if (inval_is_small(start, end))
+	if (inval_is_small(start, end) && !w.ept.nr_more)
 		start_small(start, end, ride);
 	else
 		start_wide(start, end, ride);

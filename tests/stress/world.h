@@ -26,9 +26,9 @@
 #include "random.h"
 #include "replicas.h"
 
-#define MAX_CPUS	6
+#define MAX_CPUS	64
 #define MAX_NODES	4
-#define MAX_VCPUS	8
+#define MAX_VCPUS	(MAX_CPUS + 2)
 #define FAN_NODES	3	/* whose leaders are called; have nothing to do with tables */
 #define NR_SLOTS	3
 #define NR_REGIONS	7

@@ -7,6 +7,7 @@
  * one instruction, any privilege, VMX root or non-root, never an exit. Ask
  * emucount_available() first (emucount.h).
  *
+ *   emuconflict_forget();                  before the library's first mark
  *   emuconflict_reset();
  *   for each of two CPUs, many times:
  *           emuconflict_begin(); operation; kept += !emuconflict_end();
@@ -28,6 +29,8 @@
 #define EMUCONFLICT_END		3	/* (): it ends; why it does not count, or 0 */
 #define EMUCONFLICT_SITES	4	/* (buf, bytes): accesses of lines in conflict;
 					 * their number, buf holds the first ones */
+
+#define EMUCONFLICT_FORGET	5	/* (): what was a library's is nobody's */
 
 #define EMUCONFLICT_LINE	64
 #define EMUCONFLICT_CALLERS	6
@@ -64,12 +67,12 @@ struct emuconflict_site {
 	unsigned long long ops;		/* operations that made it */
 	unsigned long long caller[EMUCONFLICT_CALLERS]; /* call instructions, innermost
 					 * first; 0: entered by other means */
-	unsigned long long object;	/* the module's object there, its address; 0: none */
+	unsigned long long object;	/* the module's or library's there, its address; 0: none */
 	unsigned int offset;		/* of the access in it */
 	unsigned int object_size;
 	unsigned char cpu, kind, mode, len;
-	unsigned int pad;
-	char name[32];			/* of the object, as the module calls it */
+	unsigned int library;		/* 1: the object is a library's */
+	char name[32];			/* of the object, as its owner calls it */
 };
 
 #ifndef EMUCOUNT_IN_EMULATOR
@@ -81,6 +84,15 @@ static inline long emuconflict_call(unsigned int op, void *a0, unsigned long a1)
 	__asm__ volatile("rdpmc" : "=a"(result) : "c"(EMUCONFLICT | op), "D"(a0), "S"(a1)
 			 : "rdx", "memory");
 	return result;
+}
+
+/*
+ * Objects of libraries are known by their marks only: those of processes that have
+ * ended are forgotten.
+ */
+static inline void emuconflict_forget(void)
+{
+	emuconflict_call(EMUCONFLICT_FORGET, 0, 0);
 }
 
 static inline void emuconflict_reset(void)

@@ -157,9 +157,40 @@ static inline void plat_kick(const plat_cpumask_t *mask, unsigned int nr)
 }
 #define plat_interrupt(mask, nr)	plat_kick((mask), (nr))
 
-/* Nobody listens to marks of guest tables. */
-#define plat_note(p, size, name)	((void)0)
-#define plat_note_gone(p)	((void)0)
+/*
+ * --- what the emulator's conflict detector listens to, in the build for tests ---
+ *
+ * The size bytes at p are the library's from now on, until plat_note_gone(p): as in
+ * plat/kernel. The emulator knows memory by its place on the machine, so each page
+ * of them gets one.
+ */
+#ifndef VM_MARKS
+#define VM_MARKS 0
+#endif
+#define PLAT_MARK_LIBRARY	0x44554e09
+#define PLAT_MARK_LIBRARY_GONE	0x44554e0a
+
+static inline void plat_note(const void *p, size_t size, const char *name)
+{
+	uintptr_t page = (uintptr_t)p;
+
+	if (!VM_MARKS)
+		return;
+	for (; page < (uintptr_t)p + size; page = (page | 4095) + 1)
+		__atomic_fetch_or((unsigned char *)page, 0, __ATOMIC_RELAXED);
+	__asm__ volatile("nopl %c0(%%rax)"
+			 : : "i"(PLAT_MARK_LIBRARY), "a"(p), "D"(size), "S"(name)
+			 : "memory");
+}
+
+static inline void plat_note_gone(const void *p)
+{
+	if (VM_MARKS)
+		__asm__ volatile("nopl %c0(%%rax)"
+				 : : "i"(PLAT_MARK_LIBRARY_GONE), "a"(p) : "memory");
+}
+
+/* Nobody listens to these of guest tables. */
 
 static inline void plat_mark_bump(u64 root_pa, const u64 *gen)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* Whose are the lines in conflict? See conflicts.h. */
+/* What is printed, and written as JSON. See conflicts.h. */
 #include "test.h"
 
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 
 static const char *const kind_names[] = { "reads", "writes", "updates", "locks" };
 static const char *const mode_names[] = { "kernel", "user", "guest", "walk", "vmcs" };
-static const char *const owner_names[] = { "module", "read", "kernel", "program", "cpu" };
+static const char *const owner_names[] = { "module", "library", "read",
+	"kernel", "program", "cpu" };
 
 static FILE *json;
 static int json_lines;
@@ -35,43 +36,6 @@ static uint64_t line_of(const struct emuconflict_site *s)
 	return s->pa / EMUCONFLICT_LINE;
 }
 
-static bool is_code(struct symbol s)
-{
-	return strchr("tTwW", s.type);
-}
-
-static enum owner owner_of_access(const struct emuconflict_site *s)
-{
-	struct symbol code, data;
-
-	if (s->object)
-		return OWNER_MODULE;
-	if (s->mode == EMUCONFLICT_WALK)
-		return OWNER_CPU;
-	if (s->mode == EMUCONFLICT_GUEST || s->mode == EMUCONFLICT_USER)
-		return OWNER_PROGRAM;
-	if (s->mode == EMUCONFLICT_VMCS)
-		return OWNER_KERNEL;
-	data = symbol_of(s->va);
-	if (data.module && !is_code(data))
-		return OWNER_MODULE;
-	code = symbol_of(s->rip);
-	if (!code.module || !is_code(code))
-		return OWNER_KERNEL;
-	return s->kind == EMUCONFLICT_READ ? OWNER_READ : OWNER_MODULE;
-}
-
-/* The first in enum owner that any access speaks for. */
-static enum owner owner_of(const struct emuconflict_site *s, long nr)
-{
-	enum owner owner = OWNER_CPU;
-
-	for (long i = 0; i < nr; i++)
-		if (owner_of_access(&s[i]) < owner)
-			owner = owner_of_access(&s[i]);
-	return owner;
-}
-
 static void name_of_addr(uint64_t addr, char *text, size_t size)
 {
 	struct symbol s = symbol_of(addr);
@@ -83,6 +47,17 @@ static void name_of_addr(uint64_t addr, char *text, size_t size)
 		snprintf(text, size, "%#lx", (long)addr);
 }
 
+/* Of the process: what is libdune's by its place in the file. */
+static void name_of_user(uint64_t addr, char *text, size_t size)
+{
+	uint64_t offset;
+
+	if (library_place(addr, &offset) == PLACE_ELSEWHERE)
+		snprintf(text, size, "%#lx", (long)addr);
+	else
+		snprintf(text, size, "libdune+%#lx", (long)offset);
+}
+
 static void name_of_code(const struct emuconflict_site *s, char *text, size_t size)
 {
 	if (s->mode == EMUCONFLICT_WALK)
@@ -90,7 +65,7 @@ static void name_of_code(const struct emuconflict_site *s, char *text, size_t si
 	else if (s->mode == EMUCONFLICT_VMCS)
 		snprintf(text, size, "the CPU's VMX operation");
 	else if (s->mode != EMUCONFLICT_KERNEL)
-		snprintf(text, size, "%#llx", s->rip);
+		name_of_user(s->rip, text, size);
 	else
 		name_of_addr(s->rip, text, size);
 }
@@ -116,7 +91,7 @@ static void name_of_data(const struct emuconflict_site *s, char *text, size_t si
 	else if (s->mode == EMUCONFLICT_KERNEL)
 		name_of_addr(s->va, text, size);
 	else
-		snprintf(text, size, "%#llx", s->va);
+		name_of_user(s->va, text, size);
 }
 
 static void print_line(const struct cell *cell, const struct emuconflict_site *s, long nr)
@@ -136,23 +111,14 @@ static void print_line(const struct cell *cell, const struct emuconflict_site *s
 	}
 }
 
-bool is_forbidden(const struct cell *cell, enum owner owner)
-{
-	const struct op *a = cell->op[0], *b = cell->op[1];
-
-	return (owner == OWNER_MODULE && !(a->of_vm && b->of_vm)) ||
-	       (owner == OWNER_READ && !a->in_linux && !b->in_linux);
-}
-
 /* Names are identifiers: nothing to escape. */
-static void json_line(const struct cell *cell, enum owner owner,
-		      const struct emuconflict_site *s, long nr)
+static void json_line(const struct cell *cell, const struct emuconflict_site *s, long nr)
 {
 	if (!json || cell->control)
 		return;
 	fprintf(json, "%s\n{\"cell\": [\"%s\", \"%s\"], \"owner\": \"%s\", \"forbidden\": %s, \"pa\": %ld, \"accesses\": [",
 		json_lines++ ? "," : "", cell->op[0]->name, cell->op[1]->name,
-		owner_names[owner], is_forbidden(cell, owner) ? "true" : "false",
+		owner_names[owner_of(s, nr)], is_forbidden(cell, s, nr) ? "true" : "false",
 		(long)line_of(s) * EMUCONFLICT_LINE);
 	for (long i = 0; i < nr; i++) {
 		char code[128], data[128], caller[128];
@@ -183,61 +149,73 @@ void report_cell(struct cell *cell)
 	nr = emuconflict_sites(site, MAX_SITES);
 	REQUIRE(nr >= 0 && nr <= MAX_SITES);
 	for (long i = 0; i < nr; i = next) {
-		enum owner owner;
+		bool forbidden;
 
 		for (next = i + 1; next < nr; next++)
 			if (line_of(&site[next]) != line_of(&site[i]))
 				break;
-		owner = owner_of(&site[i], next - i);
-		cell->lines[owner]++;
-		if (is_forbidden(cell, owner) && !cell->control)
+		cell->lines[owner_of(&site[i], next - i)]++;
+		forbidden = is_forbidden(cell, &site[i], next - i);
+		cell->forbidden += forbidden;
+		if (forbidden && !cell->control)
 			print_line(cell, &site[i], next - i);
-		json_line(cell, owner, &site[i], next - i);
+		json_line(cell, &site[i], next - i);
 	}
 }
 
 static const char *const owner_titles[] = {
 	"the module's memory",
+	"libdune's memory",
 	"Linux' memory that the module reads",
 	"Linux' memory",
 	"memory of the process",
 	"page tables of the host",
 };
 
-static void matrix_of(enum owner owner, const struct cell *cells, int nr)
+/* A number in brackets is not judged: what is shared there is so by design. */
+static void print_cell(const struct cell *cell, enum owner owner)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), is_judged(cell, owner) ? "%ld" : "(%ld)",
+		 cell->lines[owner]);
+	printf("%13s", text);
+}
+
+static void matrix_of(enum owner owner, const struct op *const *ops, int nr_ops,
+		      const struct cell *cells, int nr)
 {
 	printf("\n%-36s", owner_titles[owner]);
 	for (int i = 0; i < nr_ops; i++)
-		printf("%12s", ops[i].name);
+		printf("%13s", ops[i]->name);
 	for (int i = 0, at = 0; i < nr_ops && at < nr; i++) {
-		printf("\n%36s", ops[i].name);
+		printf("\n%36s", ops[i]->name);
 		for (int j = 0; j < nr_ops; j++) {
-			if (at == nr || cells[at].op[0] != &ops[i] ||
-			    cells[at].op[1] != &ops[j])
-				printf("%12s", "");
+			if (at == nr || cells[at].op[0] != ops[i] ||
+			    cells[at].op[1] != ops[j])
+				printf("%13s", "");
 			else
-				printf("%12ld", cells[at++].lines[owner]);
+				print_cell(&cells[at++], owner);
 		}
 	}
 	printf("\n");
 }
 
-void report_matrix(const struct cell *cells, int nr)
+void report_matrix(const struct op *const *ops, int nr_ops, const struct cell *cells, int nr)
 {
 	printf("\nCache lines that one vCPU writes and the other touches:\n");
 	for (int owner = 0; owner < NR_OWNERS; owner++)
-		matrix_of(owner, cells, nr);
+		matrix_of(owner, ops, nr_ops, cells, nr);
 	if (!json)
 		return;
 	fprintf(json, "],\n\"cells\": [");
 	for (int i = 0; i < nr; i++) {
 		const struct cell *c = &cells[i];
 
-		fprintf(json, "%s\n  {\"cell\": [\"%s\", \"%s\"], \"operations\": [%ld, %ld], "
-			"\"disturbed\": [%ld, %ld], \"incomplete\": %s, \"lines\": {",
-			i ? "," : "", c->op[0]->name, c->op[1]->name,
-			c->ops[0], c->ops[1], c->disturbed[0], c->disturbed[1],
-			c->incomplete ? "true" : "false");
+		fprintf(json, "%s\n{\"cell\": [\"%s\", \"%s\"], \"operations\": [%ld, %ld], "
+			"\"disturbed\": [%ld, %ld], \"lines\": {", i ? "," : "",
+			c->op[0]->name, c->op[1]->name, c->ops[0], c->ops[1],
+			c->disturbed[0], c->disturbed[1]);
 		for (int owner = 0; owner < NR_OWNERS; owner++)
 			fprintf(json, "%s\"%s\": %ld", owner ? ", " : "",
 				owner_names[owner], c->lines[owner]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* Names of addresses of the kernel and its modules, from /proc/kallsyms. */
+/* Names of addresses of the kernel and its modules, from /proc/kallsyms; libdune's. */
 #include "test.h"
 
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,4 +110,45 @@ struct symbol symbol_of(uint64_t addr)
 		.type = table[low - 1].type,
 		.module = table[low - 1].module,
 	};
+}
+
+static struct segment {
+	uint64_t start, end, offset;
+	enum place place;
+} segments[16];
+static int nr_segments;
+
+static int note_segments(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	if (!strstr(info->dlpi_name, "/libdune.so"))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		if (p->p_type != PT_LOAD)
+			continue;
+		REQUIRE(nr_segments < 16);
+		segments[nr_segments++] = (struct segment){
+			.start = info->dlpi_addr + p->p_vaddr,
+			.end = info->dlpi_addr + p->p_vaddr + p->p_memsz,
+			.offset = p->p_vaddr,
+			.place = p->p_flags & PF_X ? PLACE_LIBRARY_CODE : PLACE_LIBRARY_DATA,
+		};
+	}
+	return 1;
+}
+
+enum place library_place(uint64_t addr, uint64_t *offset)
+{
+	if (!nr_segments)
+		REQUIRE(dl_iterate_phdr(note_segments, NULL) == 1);
+	for (int i = 0; i < nr_segments; i++) {
+		const struct segment *s = &segments[i];
+
+		if (addr < s->start || addr >= s->end)
+			continue;
+		*offset = addr - s->start + s->offset;
+		return s->place;
+	}
+	return PLACE_ELSEWHERE;
 }

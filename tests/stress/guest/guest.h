@@ -25,7 +25,7 @@
 #include "../random.h"
 #include "shootdown.h"
 
-#define MAX_CPUS	6
+#define MAX_CPUS	64
 #define MAX_THREADS	4
 #define NR_REGIONS	6u		/* 2 MiB each, three on each side */
 #define NR_HOT		8u

@@ -258,6 +258,7 @@ Bit64s emu_conflict_call(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1)
     case EMUCONFLICT_BEGIN: begin(cpu->bx_cpuid); return 0;
     case EMUCONFLICT_END:   return end(cpu->bx_cpuid);
     case EMUCONFLICT_SITES: return sites(cpu, a0, a1);
+    case EMUCONFLICT_FORGET: emu_object_forget_libraries(); return 0;
   }
   return -1;
 }

@@ -6,7 +6,9 @@
 
 #include "emuconflict.h"
 
-// Fills the site's object, offset, object_size and name for its pa.
+// Fills the site's object, offset, object_size, library and name for its pa.
 void emu_object_find(struct emuconflict_site *site);
+// Nothing is a library's any more.
+void emu_object_forget_libraries(void);
 
 #endif

@@ -5,6 +5,10 @@
 //   GONE     it gives them back
 // Kept by physical address: CPUs and processes see an object at several linear
 // ones, and what is contiguous there need not be here.
+//
+// A library says the same of its own with two others (smp/plat/guest/plat.h). It
+// need not tell when its process ends: who looks has what others left forgotten
+// before (EMUCONFLICT_FORGET).
 #include "bochs.h"
 #include "cpu/cpu.h"
 #include "conflict.h"
@@ -18,6 +22,7 @@
 struct piece {
   Bit64u len, object;
   unsigned offset, size;        // in the object, of the object
+  unsigned library;             // not the module's
   char name[sizeof ((struct emuconflict_site *) 0)->name];
 };
 
@@ -58,7 +63,7 @@ static void add_piece(Bit64u pa, const piece &p)
   objects[p.object].push_back(pa);
 }
 
-static void add_object(BX_CPU_C *cpu, Bit64u object, Bit64u size, Bit64u name)
+static void add_object(BX_CPU_C *cpu, unsigned library, Bit64u object, Bit64u size, Bit64u name)
 {
   piece p;
 
@@ -67,6 +72,7 @@ static void add_object(BX_CPU_C *cpu, Bit64u object, Bit64u size, Bit64u name)
   memset(&p, 0, sizeof p);
   p.object = object;
   p.size = (unsigned) size;
+  p.library = library;
   for (size_t i = 0; i < sizeof p.name - 1; i++)
     if (!emu_copy_linear(cpu, name + i, p.name + i, 1, BX_READ) || !p.name[i]) break;
   for (Bit64u done = 0; done < size; done += p.len) {
@@ -74,19 +80,35 @@ static void add_object(BX_CPU_C *cpu, Bit64u object, Bit64u size, Bit64u name)
     p.len = PAGE - ((object + done) & (PAGE - 1));
     if (p.len > size - done) p.len = size - done;
     p.offset = (unsigned) done;
-    if (!cpu->dbg_xlate_linear2phy(object + done, &pa)) return;
-    add_piece(pa, p);
+    // a library's need not be there yet
+    if (cpu->dbg_xlate_linear2phy(object + done, &pa)) add_piece(pa, p);
   }
 }
 
-// The marker instruction. Only a kernel's word counts.
+static bool is_kernel(const BX_CPU_C *cpu)
+{
+  return !cpu->in_vmx_guest && !cpu->sregs[BX_SEG_REG_CS].selector.rpl;
+}
+
+// The marker instruction. Of the module only a kernel's word counts.
 void emu_object_mark(BX_CPU_C *cpu, Bit32u what)
 {
   Bit64u object = cpu->gen_reg[BX_64BIT_REG_RAX].rrx;
+  unsigned library = what >= LIBRARY_MARK;
 
-  if (cpu->in_vmx_guest || cpu->sregs[BX_SEG_REG_CS].selector.rpl) return;
-  if (what == OBJECT_MARK_GONE) forget(object);
-  else add_object(cpu, object, cpu->gen_reg[BX_64BIT_REG_RDI].rrx, cpu->gen_reg[BX_64BIT_REG_RSI].rrx);
+  if (library == is_kernel(cpu)) return;
+  if (what == OBJECT_MARK_GONE || what == LIBRARY_MARK_GONE) forget(object);
+  else add_object(cpu, library, object, cpu->gen_reg[BX_64BIT_REG_RDI].rrx,
+                  cpu->gen_reg[BX_64BIT_REG_RSI].rrx);
+}
+
+void emu_object_forget_libraries(void)
+{
+  std::vector<Bit64u> gone;
+
+  for (std::map<Bit64u, piece>::iterator p = pieces.begin(); p != pieces.end(); ++p)
+    if (p->second.library) gone.push_back(p->second.object);
+  for (size_t i = 0; i < gone.size(); i++) forget(gone[i]);
 }
 
 void emu_object_find(struct emuconflict_site *site)
@@ -97,5 +119,6 @@ void emu_object_find(struct emuconflict_site *site)
   site->object = p->second.object;
   site->offset = p->second.offset + (unsigned) (site->pa - p->first);
   site->object_size = p->second.size;
+  site->library = p->second.library;
   memcpy(site->name, p->second.name, sizeof site->name);
 }

@@ -74,7 +74,8 @@ void emu_reset(unsigned cpu, unsigned type)
 // A marker instruction, by its displacement.
 void emu_mark(BX_CPU_C *cpu, Bit32u what)
 {
-  if (what >= GTLB_MARK_VIEW) emu_gtlb_mark(cpu, what);
+  if (what >= LIBRARY_MARK) emu_object_mark(cpu, what);
+  else if (what >= GTLB_MARK_VIEW) emu_gtlb_mark(cpu, what);
   else if (what >= OBJECT_MARK) emu_object_mark(cpu, what);
   else emu_tlbsan_mark(cpu, what);
 }

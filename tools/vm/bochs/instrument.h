@@ -90,6 +90,9 @@ void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 #define GTLB_MARK_REMOVED 0x44554e06u   // rax: address, rsi: length, rdi: address space, rdx: ticket
 #define GTLB_MARK_DONE    0x44554e07u   // rax: ticket
 #define GTLB_MARK_GONE    0x44554e08u   // rax: CR3
+// and of a library, as smp/plat/guest/plat.h has them:
+#define LIBRARY_MARK      0x44554e09u   // as OBJECT_MARK
+#define LIBRARY_MARK_GONE 0x44554e0au   // as OBJECT_MARK_GONE
 
 // Is an access of anybody's interest? Asked at every access of every CPU.
 #define EMU_CONFLICT_ON() __builtin_expect(emu_conflict_active != 0, 0)
