@@ -7,7 +7,7 @@
 #ifndef SMP_PLAT_RCU_H
 #define SMP_PLAT_RCU_H
 
-#define PLAT_RCU_READERS	64
+#define PLAT_RCU_READERS	160
 
 typedef struct plat_rcu {
 	struct plat_rcu *next;
