@@ -10,6 +10,7 @@
 #include <linux/kconfig.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/shrinker.h>
 #include <linux/syscore_ops.h>
 #include <linux/vtime.h>
 
@@ -60,6 +61,33 @@ static inline void vm_flags_clear(struct vm_area_struct *vma,
 	}
 #define syscore_add register_syscore_ops
 #define syscore_remove unregister_syscore_ops
+#endif
+
+/* A shrinker, allocated or static; ADD: 0 or -ENOMEM. */
+#ifdef HAVE_SHRINKER_ALLOC
+#define SHRINKER_DEFINE(name, count_fn, scan_fn)			\
+	static struct shrinker *name;					\
+	static int name##_add(const char *text)				\
+	{								\
+		name = shrinker_alloc(0, "%s", text);			\
+		if (!name)						\
+			return -ENOMEM;					\
+		name->count_objects = count_fn;				\
+		name->scan_objects = scan_fn;				\
+		shrinker_register(name);				\
+		return 0;						\
+	}
+#define SHRINKER_ADD(name, text)	name##_add(text)
+#define SHRINKER_REMOVE(name)		shrinker_free(name)
+#else
+#define SHRINKER_DEFINE(name, count_fn, scan_fn)			\
+	static struct shrinker name = {					\
+		.count_objects = count_fn,				\
+		.scan_objects = scan_fn,				\
+		.seeks = DEFAULT_SEEKS,					\
+	};
+#define SHRINKER_ADD(name, text)	register_shrinker(&(name), text)
+#define SHRINKER_REMOVE(name)		unregister_shrinker(&(name))
 #endif
 
 /* Builds that check what would cost too much otherwise. */

@@ -7,6 +7,7 @@
 #include "dev.h"
 #include "fastcall.h"
 #include "power.h"
+#include "reclaim.h"
 #include "topology.h"
 #include "vcpu.h"
 #include "vmcs_stats.h"
@@ -37,6 +38,7 @@ static const struct unit {
 	{ "topology", topology_setup, topology_teardown },
 	{ "preempt", preempt_setup, preempt_notifier_dec },
 	{ "thread exit", thread_exit_setup, thread_exit_teardown },
+	{ "reclaim", reclaim_setup, reclaim_teardown },
 	{ "dev", dev_setup, dev_teardown },
 };
 

@@ -21,6 +21,7 @@ struct replica;
 struct placement {
 	enum dune_placement policy;	/* (i) */
 	nodemask_t nodes;		/* (i) INTERLEAVE, BIND: those with memory */
+	u32 reclaim_next;		/* vms_lock; index of a replica */
 	u8 *replica_of;			/* (i) REPLICATE: index by node, nr_node_ids */
 };
 

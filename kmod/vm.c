@@ -163,6 +163,28 @@ static void vm_unlist(struct dune_vm *vm)
 	mutex_unlock(&vms_lock);
 }
 
+static void vm_complete(struct dune_vm *vm)
+{
+	mutex_lock(&vms_lock);
+	vm->complete = true;
+	mutex_unlock(&vms_lock);
+}
+
+void vms_try_walk(enum vms_walk (*fn)(struct dune_vm *vm, void *arg), void *arg)
+{
+	struct dune_vm *vm;
+
+	if (!mutex_trylock(&vms_lock))
+		return;
+	list_for_each_entry(vm, &vms, all) {
+		if (vm->complete && fn(vm, arg) == VMS_WALK_END_LAST) {
+			list_move_tail(&vm->all, &vms);
+			break;
+		}
+	}
+	mutex_unlock(&vms_lock);
+}
+
 struct stats_vm *vm_stats_of(struct mm_struct *mm)
 {
 	struct stats_vm *stats = NULL;
@@ -206,6 +228,7 @@ struct dune_vm *vm_create(const struct dune_create_vm *req)
 	err = vm_init(vm);
 	if (err)
 		goto err_unlist;
+	vm_complete(vm);
 	return vm;
 
 err_unlist:

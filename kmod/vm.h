@@ -10,8 +10,9 @@
  *         [c] per CPU
  *
  * There is no lock of the vm: the EPT's tables have one each (smp/pt_table.h).
- * Lock card: vms_lock, mutex (vm.c). Protects the list of all vms: one per mm.
- * Nothing is taken inside it, nothing waited for.
+ * Lock card: vms_lock, mutex (vm.c). Protects the list of all vms: one per mm; and
+ * dune_vm.complete. Inside of it vms_try_walk() takes tables' locks and waits for a
+ * shootdown; nothing is allocated, because reclaim takes it (if it is free).
  */
 #ifndef KMOD_VM_H
 #define KMOD_VM_H
@@ -38,6 +39,7 @@ struct dune_vm {
 	struct kref ref;		/* [a] */
 	struct ida vcpu_ids;		/* own lock; those in use */
 	struct list_head all;		/* vms_lock */
+	bool complete;			/* vms_lock */
 
 	struct mm_struct *mm ____cacheline_aligned; /* (i) grabbed (mm_count), not got */
 	struct stats_vm *stats;		/* (i) */
@@ -81,6 +83,13 @@ static inline void vm_count_live(struct dune_vm *vm, enum dune_vm_counter c,
 u64 vm_counter(struct dune_vm *vm, enum dune_vm_counter c);
 /* A reference to the counters of the mm's vm, or NULL. May sleep. */
 struct stats_vm *vm_stats_of(struct mm_struct *mm);
+
+/*
+ * Each complete vm, which lives at least until fn is back, unless somebody has the
+ * list. END_LAST: enough, and this one is the last next time. Process context.
+ */
+enum vms_walk { VMS_WALK_ON, VMS_WALK_END_LAST };
+void vms_try_walk(enum vms_walk (*fn)(struct dune_vm *vm, void *arg), void *arg);
 
 /* Sums up what is counted per CPU. Process context. */
 void vm_sync_counters(struct dune_vm *vm);

@@ -6,6 +6,7 @@
  */
 #include "test.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -407,6 +408,50 @@ static void follow(void)
 	CHECK_EQ(run_child(120, all_move, NULL), 0);
 }
 
+/* ---- memory is short ---- */
+
+static void reclaim_slab(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	REQUIRE(fd >= 0 && write(fd, "2", 1) == 1);
+	close(fd);
+}
+
+/* Both nodes lose their tables, one after the other, and have them again. */
+static void look_reclaimed(void)
+{
+	uint64_t tables = vm_stat(DUNE_VM_ept_tables), now;
+
+	for (int i = 0; i < 20 && vm_stat(DUNE_VM_tables_reclaimed) < tables / 2; i++)
+		reclaim_slab();
+	now = vm_stat(DUNE_VM_ept_tables);
+	printf("    replicate: %llu tables, %llu after reclaim, %llu given up\n",
+	       (unsigned long long)tables, (unsigned long long)now,
+	       (unsigned long long)vm_stat(DUNE_VM_tables_reclaimed));
+	CHECK(vm_stat(DUNE_VM_tables_reclaimed) >= tables / 2);
+	CHECK(now < tables / 2);
+}
+
+static void reclaim(void)
+{
+	policy("replicate", look_reclaimed);
+}
+
+/* An EPT that is the only one stays. */
+static void look_kept(void)
+{
+	for (int i = 0; i < 3; i++)
+		reclaim_slab();
+	CHECK_EQ(vm_stat(DUNE_VM_tables_reclaimed), 0);
+	CHECK_EQ(locate(false).leaf_tables, nr_users * REGIONS);
+}
+
+static void reclaim_not_local(void)
+{
+	policy("local", look_kept);
+}
+
 int main(int argc, char **argv)
 {
 	test_start_raw(argc, argv, (struct test_opts){ 0 });
@@ -419,5 +464,7 @@ int main(int argc, char **argv)
 	test_part("replicate", replicate);
 	test_part("walk_locality", walk_locality);
 	test_part("follow", follow);
+	test_part("reclaim", reclaim);
+	test_part("reclaim_not_local", reclaim_not_local);
 	return test_end();
 }
