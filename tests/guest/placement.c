@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct user {
 
 static struct user users[MAX_THREADS];
 static int nr_users;
+static unsigned long all_nodes;	/* those of the users */
 static pthread_barrier_t barrier;
 static struct dune_place places[MAX_PLACES];
 static unsigned int nr_places;
@@ -51,11 +53,16 @@ static void users_init(void)
 	for (int i = 0; i < nr_users; i++)
 		users[i] = (struct user){ .cpu = i, .node = node_of_cpu(i), .to_cpu = ANY };
 	for (int i = 0; i < nr_users; i++)
-		for (int j = 0; j < nr_users && users[i].to_cpu == ANY; j++)
-			if (users[j].node != users[i].node) {
-				users[i].to_cpu = j;
-				users[i].to_node = users[j].node;
+		all_nodes |= 1ul << users[i].node;
+	for (int i = 0; i < nr_users; i++)
+		for (int j = 0; j < nr_users && users[i].to_cpu == ANY; j++) {
+			const struct user *to = &users[(i + nr_users / 2 + j) % nr_users];
+
+			if (to->node != users[i].node) {
+				users[i].to_cpu = to->cpu;
+				users[i].to_node = to->node;
 			}
+		}
 	if (!nr_users || users[0].to_cpu == ANY)
 		SKIP("one NUMA node with CPUs (tools/vm/run --numa 2)");
 	pin_to(0);
@@ -68,6 +75,9 @@ static void take_memory(struct user *u)
 	REQUIRE(u->memory != MAP_FAILED);
 	u->memory = (char *)(((uintptr_t)u->memory + REGION_BYTES - 1) & ~(REGION_BYTES - 1));
 	REQUIRE(madvise(u->memory, REGIONS * REGION_BYTES, MADV_NOHUGEPAGE) == 0);
+	/* With a policy of its own Linux does not take it away to see who uses it. */
+	REQUIRE(syscall(SYS_mbind, u->memory, REGIONS * REGION_BYTES, MPOL_INTERLEAVE,
+			&all_nodes, 64, 0) == 0);
 }
 
 /* Reads are checked: what is given up comes back as it was. */

@@ -26,6 +26,9 @@ def check(nodes, cpus, mem_mb):
     """Nodes of equal size, in blocks: of CPUs and of memory."""
     if cpus % nodes or mem_mb % nodes:
         raise VmError("--numa %d: --cpus and --mem must be multiples of it" % nodes)
+    # By this CPU model's CPUID, 6.12 takes pairs of CPUs for threads of one core.
+    if cpus < 2 * nodes:
+        raise VmError("--numa %d: takes at least %d CPUs, two a node" % (nodes, 2 * nodes))
 
 
 def _table(signature, revision, body):
