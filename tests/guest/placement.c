@@ -122,6 +122,7 @@ static const struct user *user_of(const struct dune_place *place)
 struct located {
 	int near, far;		/* pages on the node of who uses them, and others */
 	int leaf_tables;	/* those that map the threads' memory */
+	int vmcs_far;		/* VMCSs on another node than their thread */
 	int on[64];		/* tables, by node */
 };
 
@@ -145,6 +146,8 @@ static struct located locate(bool moved)
 
 		if (place->kind != DUNE_PLACE_EPT) {
 			add_place(&l, place, place->user_node);
+			l.vmcs_far += place->kind == DUNE_PLACE_VMCS &&
+				      place->node != place->user_node;
 			continue;
 		}
 		l.on[place->node]++;
@@ -309,7 +312,10 @@ static uint64_t walks(enum emucount_id id)
 
 static int turn;	/* whose it is to use the memory of all */
 
-/* The emulated CPU flushes at each entry: every turn walks to every page anew. */
+/*
+ * The emulated CPU flushes at each entry: every turn walks to every page anew. Every
+ * second one from the other node.
+ */
 static void *walker(void *arg)
 {
 	int index = *(int *)arg;
@@ -317,6 +323,7 @@ static void *walker(void *arg)
 	pin_to(users[index].cpu);
 	CHECK_EQ(dune_enter(), 0);
 	for (int round = 0; round < 4; round++) {
+		pin_to(round % 2 ? users[index].to_cpu : users[index].cpu);
 		while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != round * nr_users + index)
 			sched_yield();
 		for (int i = 0; i < nr_users; i++)
@@ -341,6 +348,9 @@ static void all_walk(void *unused)
 	far = walks(EMU_EPT_WALK_REMOTE) - far;
 	printf("    %s: %llu reads of EPT tables of the own node, %llu of another\n",
 	       getenv("DUNE_NUMA"), (unsigned long long)near, (unsigned long long)far);
+	/* The debug kernel's nodes are not known to the emulator. */
+	if (!near && !far)
+		return;
 	CHECK(near > 0);
 	if (!strcmp(getenv("DUNE_NUMA"), "replicate"))
 		CHECK_EQ(far, 0);
@@ -350,7 +360,7 @@ static void all_walk(void *unused)
 
 static void walk_locality(void)
 {
-	if (!emucount_available() || !walks(EMU_EPT_WALK_LOCAL)) {
+	if (!emucount_available()) {
 		printf("    this machine does not count walks\n");
 		return;
 	}
@@ -408,6 +418,7 @@ static void all_move(void *unused)
 	print("after", &l);
 	CHECK_EQ(l.leaf_tables, nr_users * REGIONS);
 	CHECK(100 * l.far <= 5 * (l.near + l.far));
+	CHECK_EQ(l.vmcs_far, 0);
 	CHECK(vm_stat(DUNE_VM_tables_followed) >= (uint64_t)nr_users * REGIONS);
 	pthread_barrier_wait(&barrier);
 	join_threads(threads);
