@@ -21,7 +21,7 @@ static const char *test_name;
 
 static void usage(int status)
 {
-	printf("usage: %s [--native] [--threads N] [--rounds N] [--seconds N] [--seed N] [--only PART] [--no-rseq] [--reissue]\n",
+	printf("usage: %s [--native] [--threads N] [--rounds N] [--seconds N] [--seed N] [--only PART] [--no-rseq] [--reissue] [--placement TEXT]\n",
 	       test_name);
 	exit(status);
 }
@@ -49,6 +49,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		{ "only", required_argument, NULL, 'o' },
 		{ "no-rseq", no_argument, NULL, 'q' },
 		{ "reissue", no_argument, NULL, 'i' },
+		{ "placement", required_argument, NULL, 'p' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -75,6 +76,7 @@ void test_start_raw(int argc, char **argv, struct test_opts defaults)
 		case 'o': opt.only = optarg; break;
 		case 'q': without_rseq(argv); break;
 		case 'i': setenv("DUNE_SYSCALLS", "reissue", 1); break;
+		case 'p': setenv("DUNE_NUMA", optarg, 1); break;
 		case 'h': usage(0); break;
 		default: usage(2);
 		}

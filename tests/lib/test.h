@@ -6,8 +6,8 @@
  * test itself right), --threads N, --rounds N, --seconds N, --seed N, --only NAME,
  * and --no-rseq (start again without glibc's rseq: with it Linux sends a thread
  * through user mode after every preemption, which hides what the module fails
- * to do by itself), and --reissue (DUNE_SYSCALLS=reissue: no call is made inside
- * the kernel).
+ * to do by itself), --reissue (DUNE_SYSCALLS=reissue: no call is made inside
+ * the kernel), and --placement TEXT (DUNE_NUMA: dune_set_placement()).
  */
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H

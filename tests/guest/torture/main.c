@@ -202,6 +202,21 @@ static uint64_t number_after(const char *path, const char *name)
 	return value;
 }
 
+/* Of the process: one, or one for each node. */
+static unsigned int nr_epts(void)
+{
+	const char *placement = getenv("DUNE_NUMA");
+	unsigned int nr = 0;
+	char path[64];
+
+	if (!placement || strcmp(placement, "replicate"))
+		return 1;
+	do
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u", nr);
+	while (!access(path, F_OK) && ++nr);
+	return nr;
+}
+
 /* Nobody else runs: every leaf mirrors a page that the process has mapped. */
 static uint64_t check_leaves(void)
 {
@@ -216,7 +231,7 @@ static uint64_t check_leaves(void)
 	pages = s.vm[DUNE_VM_ept_4k] + 512 * s.vm[DUNE_VM_ept_2m];
 	resident = number_after("/proc/self/smaps_rollup", "Rss:") / 4;
 	/* Zero pages, the vDSO and the vCPUs' pages do not count as resident. */
-	CHECK_IN(pages, 0, resident + 64);
+	CHECK_IN(pages, 0, nr_epts() * (resident + 64));
 	printf("    EPT: %llu tables, %llu leaves of %llu pages, %llu resident\n",
 	       (unsigned long long)s.vm[DUNE_VM_ept_tables],
 	       (unsigned long long)leaves, (unsigned long long)pages,
@@ -248,7 +263,7 @@ static void rounds(long nr, uint64_t length)
 		 * The upper levels, what stacks and heaps lie in, and the guest's
 		 * own tables: a view for each thread, half of 2 MiB.
 		 */
-		CHECK_IN(tables, 0, 32 + 5 * (nr_verifiers + nr_antagonists));
+		CHECK_IN(tables, 0, nr_epts() * (32 + 5 * (nr_verifiers + nr_antagonists)));
 		/* Caches of the kernel fill in the first rounds. */
 		if (i <= 1)
 			first_kb = kb;
