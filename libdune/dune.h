@@ -71,7 +71,7 @@ int dune_init(void);
  * Result: 0 or a negative errno; dune_why() has the reason.
  *
  * -EINVAL: no such text (that none of the nodes is there, dune_init() says);
- * -EBUSY: dune_init() was called.
+ * -EBUSY: dune_init() was called; -ENOMEM: out of memory.
  */
 int dune_set_placement(const char *placement);
 

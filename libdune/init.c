@@ -62,7 +62,7 @@ void dune_unlock(void)
 		raw_syscall3(SYS_futex, (long)lock, FUTEX_WAKE_PRIVATE, 1);
 }
 
-static int forkpage_init(void)
+int dune_forkpage_init(void)
 {
 	struct dune_forkpage *none = NULL, *page;
 
@@ -321,7 +321,7 @@ int dune_init(void)
 		dune_why_set("dune_init() in Dune mode");
 		return -EBUSY;
 	}
-	err = forkpage_init();
+	err = dune_forkpage_init();
 	if (err)
 		return err;
 	dune_lock();

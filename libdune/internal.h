@@ -251,6 +251,8 @@ extern const char __ehdr_start[], _end[];
 
 /* init.c */
 __attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
+/* init.c: what dune_lock() needs; 0 or a negative errno with a reason. Any thread. */
+int dune_forkpage_init(void);
 /* placement.c: what was asked for, dune_lock held; -EINVAL with a reason: DUNE_NUMA. */
 int dune_placement_get(struct dune_create_vm *create);
 void dune_lock(void);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dune.h"
 #include "internal.h"
 
 #define NODES_MAX	64u	/* bits of dune_create_vm.nodes */
@@ -88,6 +87,9 @@ int dune_set_placement(const char *placement)
 			     placement, NODES_MAX);
 		return err;
 	}
+	err = dune_forkpage_init();
+	if (err)
+		return err;
 	dune_lock();
 	if (dune_alive()) {
 		dune_why_set("dune_set_placement() after dune_init()");

@@ -299,6 +299,50 @@ static void replicate(void)
 	policy("replicate", look_replicate);
 }
 
+static void bad_texts(void)
+{
+	static const char *const bad[] = {
+		"", "near", "local:0", "replicate:0", "bind", "bind:", "bind:x", "bind:0,",
+		"bind:1-0", "bind:64", "bind:-1", "interleave:", "interleave:0 1",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(dune_set_placement(bad[i]), -EINVAL);
+		CHECK(strstr(dune_why(), "interleave"));
+	}
+}
+
+/* In a process that has done nothing with libdune yet. */
+static void call_before_init(void)
+{
+	bad_texts();
+	CHECK_EQ(dune_set_placement("bind:63"), 0);
+	CHECK_EQ(dune_init(), -EINVAL);
+	CHECK(strstr(dune_why(), "none has memory"));
+	CHECK_EQ(dune_set_placement("interleave"), 0);
+	/* The call is more than the environment. */
+	setenv("DUNE_NUMA", "replicate", 1);
+	CHECK_EQ(dune_set_placement("bind:0-1"), 0);
+	CHECK_EQ(dune_set_placement("bind:1"), 0);
+	CHECK_EQ(dune_init(), 0);
+	CHECK_EQ(dune_set_placement("local"), -EBUSY);
+	in_child(look_bind);
+}
+
+static void call(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid) {
+		check_failures = 0;
+		call_before_init();
+		_exit(check_failures ? 1 : 0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
 /* ---- what the CPUs' walks read ---- */
 
 static uint64_t walks(enum emucount_id id)
@@ -483,6 +527,7 @@ int main(int argc, char **argv)
 	test_part("interleave", interleave);
 	test_part("bind", bind_1);
 	test_part("replicate", replicate);
+	test_part("call", call);
 	test_part("walk_locality", walk_locality);
 	test_part("follow", follow);
 	test_part("reclaim", reclaim);

@@ -34,7 +34,6 @@ struct program {
 bool load_is_possible(int fd);
 /* The option for the program that execve() gets; inside() in main.c reads it. */
 #define INSIDE_MAX	256
-#define NUMA_MAX	160	/* of that: the longest --numa */
 void load_inside(char *text, size_t size, int fd, uint64_t mask);
 
 /*

@@ -63,6 +63,15 @@ static void bind_to(struct argp_state *state, const char *list)
 	numa_bitmask_free(nodes);
 }
 
+/* Kept: the program's stack will be where the arguments are. */
+static int set_placement(const char *text)
+{
+	if (strlen(text) >= sizeof(run_options.numa))
+		return -EINVAL;
+	strcpy(run_options.numa, text);
+	return dune_set_placement(text);
+}
+
 static void set_numa(struct argp_state *state, const char *policy)
 {
 	if (numa_available() < 0)
@@ -76,9 +85,8 @@ static void set_numa(struct argp_state *state, const char *policy)
 		bind_to(state, policy + 5);
 	else
 		argp_error(state, "--numa=%s: local, interleave, bind:NODES or replicate", policy);
-	if (strlen(policy) > NUMA_MAX || dune_set_placement(policy))
+	if (set_placement(policy))
 		argp_error(state, "--numa=%s: %s", policy, dune_why());
-	run_options.numa = policy;
 }
 
 static void set_backend(struct argp_state *state, const char *name)
@@ -103,9 +111,8 @@ static void inside(struct argp_state *state, const char *text)
 	int reissue, stats, numa = 0;
 
 	if (sscanf(text, "%d,%llx,%d,%d,%n", &a->program->fd, &mask, &reissue, &stats, &numa) != 4 ||
-	    !numa || (text[numa] && dune_set_placement(text + numa)))
+	    !numa || (text[numa] && set_placement(text + numa)))
 		argp_error(state, "--inside is for dune-run itself");
-	run_options.numa = text + numa;
 	a->inside = true;
 	a->program->mask = mask;
 	run_options.reissue = reissue;

@@ -21,7 +21,7 @@
 
 #define CHILD_STACK	(256ul << 10)
 
-struct run_options run_options = { .follow = true, .numa = "" };
+struct run_options run_options = { .follow = true };
 
 static int vm_init_here(void)
 {

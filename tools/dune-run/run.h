@@ -90,7 +90,7 @@ struct run_options {
 	bool follow;		/* execve() */
 	bool stats;
 	bool reissue;
-	const char *numa;	/* as dune_set_placement() takes it; empty: not said */
+	char numa[160];		/* as dune_set_placement() takes it; empty: not said */
 };
 extern struct run_options run_options;
 
