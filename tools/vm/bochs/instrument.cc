@@ -127,7 +127,7 @@ void emu_cpuid(unsigned cpu, Bit32u leaf, struct cpuid_function_t *out)
     out->ecx = EMUCOUNT_SIG_ECX;
     out->edx = EMUCOUNT_SIG_EDX;
   }
-  if (leaf == 4 && emu_nodes_known) out->eax = emu_nodes_cache(out->eax);
+  if (leaf == 4 && emu_nodes_caches) out->eax = emu_nodes_cache(out->eax);
 }
 
 bool emu_console(unsigned port, Bit8u byte)

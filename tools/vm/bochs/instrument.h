@@ -73,7 +73,7 @@ void emu_conflict_branch(unsigned cpu, unsigned what, Bit64u rip);
 void emu_conflict_world_switch(unsigned cpu);
 Bit64s emu_conflict_call(BX_CPU_C *cpu, unsigned op, Bit64u a0, Bit64u a1);
 // nodes.cc
-extern bool emu_nodes_known;
+extern bool emu_nodes_known, emu_nodes_caches;
 void emu_nodes_init(void);
 void emu_nodes_access(unsigned cpu, Bit64u pa, unsigned why);
 Bit32u emu_nodes_cache(Bit32u eax);

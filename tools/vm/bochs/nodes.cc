@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 // Where the CPUs' walks go: to memory of their own NUMA node or of another's. The
 // nodes are those that tools/vm/lib/numa.py tells Linux of, equal blocks of CPUs
-// and of memory; EMU_NODES="NODES CPUS MEM_MB" says how many.
+// and of memory; EMU_NODES="NODES CPUS MEM_MB" says how many. 0 nodes: Linux makes
+// them otherwise, nothing is counted, and no two CPUs share a cache.
 #include "bochs.h"
 #include "cpu/cpu.h"
 
-bool emu_nodes_known;
+bool emu_nodes_known, emu_nodes_caches;
 static Bit64u node_bytes;
-static unsigned node_cpus;
+static unsigned node_cpus = 1;
 
 void emu_nodes_init(void)
 {
@@ -15,6 +16,7 @@ void emu_nodes_init(void)
   unsigned nodes, cpus, mem_mb;
 
   if (!text || sscanf(text, "%u %u %u", &nodes, &cpus, &mem_mb) != 3) return;
+  emu_nodes_caches = true;
   if (!nodes || cpus < nodes || mem_mb < nodes) return;
   node_bytes = (Bit64u) (mem_mb / nodes) << 20;
   node_cpus = cpus / nodes;

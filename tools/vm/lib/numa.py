@@ -66,8 +66,10 @@ def kernel_words(args):
 
 
 def emulator_nodes(args):
-    """For tools/vm/bochs/nodes.cc; empty: it counts no walks."""
-    return "" if not args.numa or _is_fake(args) else "%d %d %d" % (args.numa, args.cpus, args.mem)
+    """For tools/vm/bochs/nodes.cc; empty: there are none."""
+    if not args.numa:
+        return ""
+    return "%d %d %d" % (0 if _is_fake(args) else args.numa, args.cpus, args.mem)
 
 
 def initramfs_entries(args):
