@@ -83,6 +83,7 @@ static long get_info(void __user *arg)
 static long create_vm(struct dune_file *f, void __user *arg)
 {
 	struct dune_create_vm req;
+	struct placement placement;
 	struct dune_vm *vm;
 	long err;
 
@@ -91,13 +92,16 @@ static long create_vm(struct dune_file *f, void __user *arg)
 	if (req.flags || req.reserved0 ||
 	    memchr_inv(req.reserved, 0, sizeof(req.reserved)))
 		return -EINVAL;
+	err = placement_init(&placement, &req);
+	if (err)
+		return err;
 	rdmsrl(MSR_LSTAR, req.syscall_entry);
 
 	mutex_lock(&f->lock);
 	err = -EBUSY;
 	if (f->vm)
 		goto out;
-	vm = vm_create(&req);
+	vm = vm_create(&placement);
 	err = PTR_ERR_OR_ZERO(vm);
 	if (err)
 		goto out;

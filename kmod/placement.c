@@ -27,8 +27,7 @@ int placement_init(struct placement *p, const struct dune_create_vm *req)
 	if (req->placement > DUNE_PLACE_REPLICATE ||
 	    (req->nodes && !takes_nodes(req->placement)))
 		return -EINVAL;
-	p->policy = req->placement;
-	nodes_clear(p->nodes);
+	*p = (struct placement){ .policy = req->placement };
 	for_each_node_state(node, N_MEMORY)
 		if (node < 64 && req->nodes >> node & 1)
 			node_set(node, p->nodes);

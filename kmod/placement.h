@@ -25,7 +25,7 @@ struct placement {
 	u8 *replica_of;			/* (i) REPLICATE: index by node, nr_node_ids */
 };
 
-/* 0 or -EINVAL: an unknown policy, or no such node. */
+/* Fills *p; 0 or -EINVAL: an unknown policy, or no such node. */
 int placement_init(struct placement *p, const struct dune_create_vm *req);
 
 /*

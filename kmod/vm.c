@@ -208,7 +208,7 @@ struct stats_vm *vm_stats_of(struct mm_struct *mm)
  * Listed first, so that the lock of all vms is not held over vm_init(): that
  * waits for the mmap_lock, which the process can keep from it for ever.
  */
-struct dune_vm *vm_create(const struct dune_create_vm *req)
+struct dune_vm *vm_create(const struct placement *placement)
 {
 	struct dune_vm *vm;
 	int err;
@@ -219,9 +219,7 @@ struct dune_vm *vm_create(const struct dune_create_vm *req)
 	vm->mm = current->mm;
 	vm->tgid = current->tgid;
 	ida_init(&vm->vcpu_ids);
-	err = placement_init(&vm->placement, req);
-	if (err)
-		goto err_free;
+	vm->placement = *placement;
 	err = vm_list(vm);
 	if (err)
 		goto err_free;

@@ -108,6 +108,17 @@ static struct answers of_stat_open(const struct ioctl_op *op)
 	return new_fd;
 }
 
+/* word 2: nodes; word 3: placement and a reserved half. */
+static struct answers of_create_vm(const struct ioctl_op *op)
+{
+	uint64_t placement = op->arg == ARG_GOOD && (op->word & 7) == 3 ? op->value : 0;
+
+	if (!zero(op, 0, 0) || !zero(op, 2, 2) || !zero(op, 4, 7) ||
+	    placement > DUNE_PLACE_REPLICATE || placement == DUNE_PLACE_BIND)
+		return invalid;
+	return (struct answers){ false, { EBUSY } };	/* the mm has one */
+}
+
 static struct answers of_slot(const struct ioctl_op *op, bool vm, int q)
 {
 	if (!vm)
@@ -143,9 +154,8 @@ static struct answers of_vm_fd(const struct ioctl_op *op, bool vm)
 			op->cmd == DUNE_GET_SLOT ? ENOSPC :
 			op->cmd == DUNE_CREATE_VM ? EBUSY : EMFILE, ESRCH } };
 	switch ((uint32_t)op->cmd) {
-	case DUNE_CREATE_VM:	/* the mm has one */
-		return zero(op, 0, 0) && zero(op, 2, 7) ?
-		       (struct answers){ false, { EBUSY } } : invalid;
+	case DUNE_CREATE_VM:
+		return of_create_vm(op);
 	case DUNE_CREATE_VCPU:
 		return !vm || !zero(op, 0, 3) ? invalid : new_fd;
 	case DUNE_GET_SLOT:
