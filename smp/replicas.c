@@ -125,7 +125,7 @@ static void needs_init(struct needs *needs, struct replicas *set, u64 gen)
 /*
  * [RP-3] mode (acquire) before replica: of a CPU in the guest it is the table of
  * that run or of a later one, which has flushed. Pairs with [RP-4] in
- * replica_use(): else a CPU that uses this table is passed by. Shape: MP.
+ * replica_use(): else a CPU is judged by a table that it has left. Shape: MP.
  */
 static bool must_leave(const struct sd_cpu *line, const struct needs *needs)
 {
