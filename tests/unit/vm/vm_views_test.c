@@ -10,6 +10,7 @@
 #include "helper.h"
 #include "hw.h"
 #include "op.h"
+#include "region.h"
 #include "soft.h"
 #include "space.h"
 
@@ -21,6 +22,11 @@
 static struct dune_region *region_of(uint64_t addr)
 {
 	return &dune_root_default()->region[region_index(addr)];
+}
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 static bool is_member(uint64_t addr, uint32_t id)
@@ -53,14 +59,44 @@ static void members_are_who_has_a_copy(void)
 	soft_leave();
 }
 
-/* --- a change that is made and not flushed, and others who find it made --- */
+/* --- a view's entry and its membership change under the region's lock --- */
 
 static uint64_t page;
+static const struct dune_view *its_view;
+
+static void tell_view(void)
+{
+	its_view = soft_self()->vm.view;
+}
 
 static void read_page(void)
 {
 	CHECK(soft_access(page, SOFT_READ) != SOFT_FAULT);
 }
+
+/* Else it could take what the holder is about to change, and not be told. */
+static void a_fill_waits_for_the_region(void)
+{
+	struct vm_local *local = &soft_self()->vm;
+	struct helper user;
+
+	helper_start(&user);
+	helper_does(&user, tell_view);
+	page = BASE + 8 * GIB;
+	CHECK_EQ(region_lock(region_of(page), local), REGION_LOCKED);
+	tell(&user, read_page);
+	sleep_ms(300);
+	CHECK(user.done != user.todo);
+	CHECK_EQ(plat_load(&its_view->l3[region_index(page)]), 0);
+	CHECK(!is_member(page, its_view->id));
+	region_unlock(region_of(page));
+	while (user.done != user.todo)
+		sched_yield();
+	CHECK(is_member(page, its_view->id));
+	helper_end(&user);
+}
+
+/* --- a change that is made and not flushed, and others who find it made --- */
 
 static void write_page(void)
 {
@@ -214,11 +250,6 @@ static void poll_late(void)
 	CHECK_EQ(dune_vm_poll(), 1);
 	write_faults();
 	dune_vm_poll_end();
-}
-
-static void sleep_ms(long ms)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 static void protect_page(void)
@@ -435,13 +466,6 @@ static void who_ends_is_no_member(void)
 
 /* --- the pool grows into every view --- */
 
-static const struct dune_view *its_view;
-
-static void tell_view(void)
-{
-	its_view = soft_self()->vm.view;
-}
-
 static void new_space_is_in_every_view(void)
 {
 	struct helper user;
@@ -500,7 +524,7 @@ static void tables_are_freed_after_their_readers(void)
 	helper_start_plain(&reader);
 	helper_does(&reader, read_lock);
 	pthread_create(&thread, NULL, frees_many, NULL);
-	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+	sleep_ms(300);
 	CHECK(!__atomic_load_n(&freed, __ATOMIC_ACQUIRE));
 	helper_does(&reader, read_unlock);
 	pthread_join(thread, NULL);
@@ -580,6 +604,7 @@ int main(void)
 	soft_init(DUNE_CAP_INVPCID);
 	soft_begin();
 	CASE(members_are_who_has_a_copy);
+	CASE(a_fill_waits_for_the_region);
 	CASE(found_made_is_not_flushed);
 	CASE(nobody_is_kicked_for_nothing);
 	CASE(who_polls_is_waited_for);
