@@ -21,16 +21,19 @@ enum call_class {
 	CALL_PURE,	/* neither sleeps nor touches user memory */
 	CALL_FAST,
 	CALL_FAST_SP,	/* looks at the caller's stack pointer */
+	CALL_FAST_ZAP,	/* removes pages, and ride.c knows when Linux flushes for that */
 };
 
 static const u8 call_class[] = {
 #define F_PURE(name)	[__NR_##name] = CALL_PURE,
 #define F(name)		[__NR_##name] = CALL_FAST,
 #define F_SP(name)	[__NR_##name] = CALL_FAST_SP,
+#define F_ZAP(name)	[__NR_##name] = CALL_FAST_ZAP,
 #include "fastcall_list.h"
 #undef F_PURE
 #undef F
 #undef F_SP
+#undef F_ZAP
 };
 
 static long no_dispatcher(const struct pt_regs *regs, unsigned int nr)
@@ -76,25 +79,68 @@ static bool may_be_made_here(const struct dune_vcpu *vcpu)
 	       !READ_ONCE(current_thread_info()->syscall_work);
 }
 
-/* Calls find their arguments in a pt_regs and look at nothing else of it. */
-long fastcall_make(struct dune_vcpu *vcpu, u32 nr)
+/*
+ * Calls find their arguments in a pt_regs and look at nothing else of it. Read
+ * once: the guest's other threads can change the page.
+ */
+static __always_inline void fill_regs(const struct dune_vcpu *vcpu, u32 nr,
+				      struct pt_regs *regs)
 {
 	const struct dune_regs *r = &vcpu->page->regs;
+
+	regs->orig_ax = nr;
+	regs->di = READ_ONCE(r->rdi);
+	regs->si = READ_ONCE(r->rsi);
+	regs->dx = READ_ONCE(r->rdx);
+	regs->r10 = READ_ONCE(r->r10);
+	regs->r8 = READ_ONCE(r->r8);
+	regs->r9 = READ_ONCE(r->r9);
+}
+
+static __always_inline long make(struct dune_vcpu *vcpu, u32 nr,
+				 const struct pt_regs *regs)
+{
+	long result;
+
+	vcpu_count(vcpu, DUNE_VCPU_syscalls);
+	vcpu_count(vcpu, DUNE_VCPU_fast_syscalls);
+	result = static_call(dispatch)(regs, nr);
+	trace_dune_syscall_fast(nr, result);
+	return result;
+}
+
+long fastcall_make(struct dune_vcpu *vcpu, u32 nr)
+{
+	struct pt_regs regs;
+
+	fill_regs(vcpu, nr, &regs);
+	return make(vcpu, nr, &regs);
+}
+
+/* Apart: what the others need not be slower for. */
+static noinline long make_zap(struct dune_vcpu *vcpu, u32 nr)
+{
 	struct pt_regs regs;
 	long result;
 
-	regs.orig_ax = nr;
-	regs.di = READ_ONCE(r->rdi);
-	regs.si = READ_ONCE(r->rsi);
-	regs.dx = READ_ONCE(r->rdx);
-	regs.r10 = READ_ONCE(r->r10);
-	regs.r8 = READ_ONCE(r->r8);
-	regs.r9 = READ_ONCE(r->r9);
-	vcpu_count(vcpu, DUNE_VCPU_syscalls);
-	vcpu_count(vcpu, DUNE_VCPU_fast_syscalls);
-	result = static_call(dispatch)(&regs, nr);
-	trace_dune_syscall_fast(nr, result);
+	fill_regs(vcpu, nr, &regs);
+	vcpu->zapping = &regs;
+	result = make(vcpu, nr, &regs);
+	vcpu->zapping = NULL;
 	return result;
+}
+
+static long make_of_class(struct dune_vcpu *vcpu, u32 nr)
+{
+	switch (class_of(nr)) {
+	case CALL_FAST_ZAP:
+		return make_zap(vcpu, nr);
+	case CALL_FAST_SP:
+		current_pt_regs()->sp = vmx_guest_sp(&vcpu->vmx);
+		fallthrough;
+	default:
+		return fastcall_make(vcpu, nr);
+	}
 }
 
 bool fastcall_is_pure(const struct dune_vcpu *vcpu, u32 nr)
@@ -148,9 +194,7 @@ int vcpu_fastcall(struct dune_vcpu *vcpu, u32 nr)
 
 	if (!fastcall_is_possible(vcpu, nr) || vcpu_work_pending(VCPU_HOST_WORK))
 		return FASTCALL_NO;
-	if (class_of(nr) == CALL_FAST_SP)
-		current_pt_regs()->sp = vmx_guest_sp(&vcpu->vmx);
-	result = fastcall_make(vcpu, nr);
+	result = make_of_class(vcpu, nr);
 	if (unlikely(is_for_signal(result)))
 		return finish_by_signal(vcpu, nr, result);
 	vcpu->page->regs.rax = result;

@@ -3,7 +3,8 @@
  * The system calls that may be made inside the kernel (fastcall.c), by their
  * names in asm/unistd_64.h: F(name), or F_SP(name) for a call whose permission
  * check looks at the caller's stack pointer: current_pt_regs()->sp has to be
- * the guest's before, or F_PURE(name) for one that neither sleeps nor touches
+ * the guest's before, or F_ZAP(name) for one of those that ride.c knows by
+ * their arguments, or F_PURE(name) for one that neither sleeps nor touches
  * user memory: made with irqs off. Whoever wants no difference defines only F.
  * This file may be included many times. docs/syscalls.md tells the story.
  *
@@ -50,6 +51,10 @@
 #ifndef F_SP
 #define F_SP F
 #define FASTCALL_LIST_F_SP
+#endif
+#ifndef F_ZAP
+#define F_ZAP F
+#define FASTCALL_LIST_F_ZAP
 #endif
 #ifndef F_PURE
 #define F_PURE F
@@ -133,10 +138,10 @@ F(timerfd_settime)
 F(timerfd_gettime)
 
 /* memory */
-F(mmap)
-F(munmap)
+F_ZAP(mmap)
+F_ZAP(munmap)
 F(mremap)
-F(madvise)
+F_ZAP(madvise)
 F(mincore)
 F(msync)
 F(brk)
@@ -156,6 +161,10 @@ F(accept4)
 #ifdef FASTCALL_LIST_F_SP
 #undef F_SP
 #undef FASTCALL_LIST_F_SP
+#endif
+#ifdef FASTCALL_LIST_F_ZAP
+#undef F_ZAP
+#undef FASTCALL_LIST_F_ZAP
 #endif
 #ifdef FASTCALL_LIST_F_PURE
 #undef F_PURE

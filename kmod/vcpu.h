@@ -49,6 +49,8 @@ struct dune_vcpu {
 	u32 quantum_us;			/* what the VMCS was told */
 	bool initialised;		/* the VMCS has been filled once */
 	u32 calls_in_a_row;		/* re-issued, no other exit between; reenter.h */
+	/* The mmap(), munmap() or madvise() that is made for the guest now; see ride.c. */
+	const struct pt_regs *zapping;
 	bool deferred;			/* deferred_exit is to be handled first */
 	struct vmx_exit deferred_exit;	/* of a re-entry; see reenter.h */
 
@@ -83,6 +85,8 @@ int vcpu_create_fd(struct dune_vm *vm);
 void vcpu_load(struct dune_vcpu *vcpu);
 void vcpu_put(struct dune_vcpu *vcpu);
 void vcpu_preempt_init(struct dune_vcpu *vcpu);
+/* That is loaded by this thread; NULL: none is. Process context. */
+struct dune_vcpu *vcpu_of_current(void);
 /* Its VMCS into *page, and the old one's page into that. Loaded, also after it. */
 void vcpu_move_vmcs(struct dune_vcpu *vcpu, void **page);
 /* After a run, before user mode or another thread; preemption off. */

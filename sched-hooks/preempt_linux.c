@@ -111,6 +111,17 @@ void vcpu_preempt_init(struct dune_vcpu *vcpu)
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 }
 
+/* Nobody else changes this thread's list. KVM has its own in it. */
+struct dune_vcpu *vcpu_of_current(void)
+{
+	struct preempt_notifier *notifier;
+
+	hlist_for_each_entry(notifier, &current->preempt_notifiers, link)
+		if (notifier->ops == &preempt_ops)
+			return container_of(notifier, struct dune_vcpu, preempt);
+	return NULL;
+}
+
 void vcpu_load(struct dune_vcpu *vcpu)
 {
 	preempt_disable();

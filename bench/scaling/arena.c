@@ -55,8 +55,8 @@ static const struct suite_way by_dune = {
 	.near = suite_near_elsewhere,
 };
 
-/* munmap() could leave the shootdown to Linux, were it not made for the guest. */
-static const struct suite_protocol unmapped_by_linux = { .shootdowns = 1, .ept_kicks = 1 };
+/* munmap() leaves the shootdown to Linux' own flush. */
+static const struct suite_protocol unmapped_by_linux = { .shootdowns = 1 };
 static const struct suite_protocol unmapped_by_dune = { .guest_kicks = 1 };
 
 static const struct suite_op ops[] = {

@@ -133,9 +133,7 @@ static const struct suite_way by_dune = {
 };
 
 /* mremap() frees nothing after its flush, but others use the page at once. */
-static const struct suite_protocol moved = {
-	.shootdowns = 1, .ept_kicks = 1, .ept_kicks_aimed_at = 1,
-};
+static const struct suite_protocol moved = { .shootdowns = 1, .ept_kicks = 1 };
 /* dune_vm_unmap() tells the others; dune_vm_map() adds, and tells nobody. */
 static const struct suite_protocol replaced = { .guest_kicks = 1 };
 

@@ -37,7 +37,6 @@ struct suite_way {
 struct suite_protocol {
 	int shootdowns;		/* of the EPT, those included that Linux' own flush makes */
 	int ept_kicks;		/* for them */
-	int ept_kicks_aimed_at;
 	int guest_kicks;	/* for the program's page tables, of who uses the same GiB */
 	int ipis;		/* interrupts of threads by threads */
 	enum { TOGETHER, ONE_BY_ONE } sends;	/* those */

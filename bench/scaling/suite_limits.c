@@ -154,9 +154,6 @@ static void limits_beside(const struct suite_op *op, enum suite_beside beside)
 	limit_exact(say(op, where, "EPT shootdowns"), shootdowns(r), p->shootdowns);
 	limit_exact(say(op, where, "vCPUs kicked for the EPT"), vm_counter(r, DUNE_VM_kicks),
 		    p->ept_kicks * others);
-	if (p->ept_kicks_aimed_at != p->ept_kicks)
-		goal(say(op, where, "vCPUs kicked for the EPT"), vm_counter(r, DUNE_VM_kicks),
-		     p->ept_kicks_aimed_at * others);
 	limits_guest(where, op, r, guest, others);
 	if (p->sent == IPIS_ARE_OURS)
 		limit_ipis(where, op, r, linux_ipis(op, beside),

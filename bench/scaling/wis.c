@@ -110,19 +110,14 @@ static const struct suite_way way_switch = {
 #define EVERYWHERE	(SUITE_IN(LOCAL) | SUITE_IN(NEIGHBOUR) | SUITE_IN(SHARED))
 
 static const struct suite_protocol silent = { 0 };
-/*
- * madvise(): docs/shootdown.md leaves the shootdown to Linux' own flush, but not that
- * of a call that is made inside the kernel for the guest.
- */
-static const struct suite_protocol could_ride = { .shootdowns = 1, .ept_kicks = 1 };
+/* madvise() leaves the shootdown to Linux' own flush. */
+static const struct suite_protocol rides = { .shootdowns = 1 };
 /* mprotect(): what Linux does later is not sure to be a flush. */
-static const struct suite_protocol kicks = {
-	.shootdowns = 1, .ept_kicks = 1, .ept_kicks_aimed_at = 1,
-};
+static const struct suite_protocol kicks = { .shootdowns = 1, .ept_kicks = 1 };
 
 static const struct suite_op ops[] = {
 	{ "page_fault", BY_LINUX, EVERYWHERE, FAULT_GROUP, NOT_FLAT, SUITE_BOTH(way_page_fault),
-	  &could_ride },
+	  &rides },
 	{ "mmap", BY_LINUX, SUITE_IN(LOCAL), 1, FLAT_LEAST, SUITE_BOTH(way_mmap), &silent },
 	{ "tlb_flush", BY_LINUX, SUITE_IN(LOCAL) | SUITE_IN(NEIGHBOUR), 1, NOT_FLAT,
 	  SUITE_BOTH(way_tlb_flush), &kicks },

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -22,11 +21,6 @@
 static struct dune_region *region_of(uint64_t addr)
 {
 	return &dune_root_default()->region[region_index(addr)];
-}
-
-static void sleep_ms(long ms)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 static bool is_member(uint64_t addr, uint32_t id)
@@ -485,119 +479,6 @@ static void new_space_is_in_every_view(void)
 	helper_end(&user);
 }
 
-/* --- what is freed waits for readers --- */
-
-static void read_lock(void)
-{
-	dune_rcu_lock();
-}
-
-static void read_unlock(void)
-{
-	dune_rcu_unlock();
-}
-
-static volatile bool freed;
-
-/* More tables than a thread keeps. */
-static void *frees_many(void *arg)
-{
-	char *at = (char *)(BASE + 6 * GIB);
-
-	(void)arg;
-	soft_begin();
-	CHECK_EQ(dune_vm_unmap(NULL, at, GIB), 0);
-	for (unsigned int i = 0; i < RETIRED_MAX + 5; i++) {
-		CHECK_EQ(dune_vm_map(NULL, at, 1 << 21, at, ALL, DUNE_VM_4K), 0);
-		CHECK_EQ(dune_vm_unmap(NULL, at, 1 << 21), 0);
-	}
-	__atomic_store_n(&freed, true, __ATOMIC_RELEASE);
-	soft_end();
-	return NULL;
-}
-
-static void tables_are_freed_after_their_readers(void)
-{
-	struct helper reader;
-	pthread_t thread;
-
-	helper_start_plain(&reader);
-	helper_does(&reader, read_lock);
-	pthread_create(&thread, NULL, frees_many, NULL);
-	sleep_ms(300);
-	CHECK(!__atomic_load_n(&freed, __ATOMIC_ACQUIRE));
-	helper_does(&reader, read_unlock);
-	pthread_join(thread, NULL);
-	CHECK(freed);
-	helper_end(&reader);
-}
-
-/* --- merging all of a region --- */
-
-static volatile int merged;
-
-static void *merges(void *arg)
-{
-	(void)arg;
-	soft_begin();
-	CHECK_EQ(dune_vm_merge(NULL, (void *)page, GIB, GIB), 0);
-	merged = 1;
-	soft_end();
-	return NULL;
-}
-
-static size_t size_of_page(void)
-{
-	struct dune_vm_entry entry;
-
-	CHECK_EQ(dune_vm_lookup(NULL, (void *)page, &entry), 0);
-	return entry.size;
-}
-
-static void begin_merge(struct helper *reader, pthread_t *thread)
-{
-	CHECK_EQ(dune_vm_split(NULL, (void *)page, GIB, DUNE_PAGE_2M), 0);
-	merged = 0;
-	helper_start_plain(reader);
-	helper_does(reader, read_lock);
-	pthread_create(thread, NULL, merges, NULL);
-	sleep_ms(300);
-	CHECK(!merged);
-}
-
-static void end_merge(struct helper *reader, pthread_t thread)
-{
-	helper_does(reader, read_unlock);
-	pthread_join(thread, NULL);
-	helper_end(reader);
-}
-
-static void a_merge_waits_for_operations(void)
-{
-	struct helper reader;
-	pthread_t thread;
-
-	page = BASE + 7 * GIB;
-	begin_merge(&reader, &thread);
-	end_merge(&reader, thread);
-	CHECK_EQ(size_of_page(), GIB);
-	CHECK(region_of(page)->pd == NULL);
-}
-
-/* Who needs the PD meanwhile has it, and the merge is off. */
-static void a_merge_gives_way(void)
-{
-	struct helper reader;
-	pthread_t thread;
-
-	begin_merge(&reader, &thread);
-	CHECK_EQ(dune_vm_protect(NULL, (void *)page, 2 * DUNE_PAGE_2M, ALL), 0);
-	CHECK(region_of(page)->pd != NULL);
-	end_merge(&reader, thread);
-	CHECK_EQ(size_of_page(), DUNE_PAGE_2M);
-	CHECK(region_of(page)->pd != NULL);
-}
-
 int main(void)
 {
 	alarm(100);	/* somebody waits for ever */
@@ -613,9 +494,6 @@ int main(void)
 	CASE(who_switches_is_kicked);
 	CASE(who_ends_is_no_member);
 	CASE(new_space_is_in_every_view);
-	CASE(tables_are_freed_after_their_readers);
-	CASE(a_merge_waits_for_operations);
-	CASE(a_merge_gives_way);
 	CASE(a_clone_is_waited_for);
 	soft_end();
 	return CHECK_EXIT();
