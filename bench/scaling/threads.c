@@ -27,12 +27,22 @@ static void *child_main(void *arg)
 	return NULL;
 }
 
+/*
+ * libc keeps 40 MiB of stacks for new threads, and gives the rest back to Linux, by a
+ * munmap() that interrupts everybody: so small that all fit.
+ */
+#define STACK_SIZE	(256 << 10)
+
 static uint64_t create_and_join(void)
 {
 	struct child child = { .mode = dune_inside() ? DUNE : NATIVE };
+	pthread_attr_t attr;
 	pthread_t thread;
 
-	MUST(pthread_create(&thread, NULL, child_main, &child) == 0);
+	MUST(pthread_attr_init(&attr) == 0);
+	MUST(pthread_attr_setstacksize(&attr, STACK_SIZE) == 0);
+	MUST(pthread_create(&thread, &attr, child_main, &child) == 0);
+	pthread_attr_destroy(&attr);
 	MUST(pthread_join(thread, NULL) == 0);
 	return child.cost;
 }

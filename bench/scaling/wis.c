@@ -23,10 +23,13 @@ static void page_fault(volatile char *first)
 	sys_madvise((void *)first, FAULT_GROUP * PAGE, MADV_DONTNEED);
 }
 
-/* Not touched: what a mapping alone costs. Where Linux puts it. */
+/*
+ * Not touched: what a mapping alone costs. At a place of the thread's own: where Linux
+ * puts it, it becomes one mapping with those of other threads, or not, by chance.
+ */
 static void map_unmap(volatile char *first)
 {
-	sys_munmap((void *)sys_mmap_anon(NULL, PAGE, 0), PAGE);
+	sys_munmap((void *)sys_mmap_anon(suite_elsewhere(first), PAGE, 0), PAGE);
 }
 
 /* Written, so that the loss of the right needs a flush. */
