@@ -129,9 +129,8 @@ static unsigned int min_uint(unsigned int a, unsigned int b)
 	return a < b ? a : b;
 }
 
-static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
+static int vm_create(struct dune_vm *vm, struct dune_create_vm *create)
 {
-	struct dune_create_vm create = { .flags = 0 };
 	struct dune_info info;
 	int err;
 
@@ -152,10 +151,10 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 	vm->nr_vm_counters = min_uint(info.nr_vm_counters, DUNE_NR_VM_COUNTERS);
 	vm->nr_vcpu_counters = min_uint(info.nr_vcpu_counters, DUNE_NR_VCPU_COUNTERS);
 
-	err = dune_placement_get(&create);
+	err = dune_placement_get(create);
 	if (err)
 		return err;
-	if (ioctl(vm->fd, DUNE_CREATE_VM, &create)) {
+	if (ioctl(vm->fd, DUNE_CREATE_VM, create)) {
 		err = -errno;
 		if (err == -EINVAL)
 			dune_why_set("DUNE_CREATE_VM: %m: of the NUMA nodes that placement names none has memory (numactl -H)");
@@ -165,7 +164,6 @@ static int vm_create(struct dune_vm *vm, uint64_t *syscall_entry)
 			dune_why_set("DUNE_CREATE_VM: %m: the kernel log may say why (dmesg | grep dune)");
 		return err;
 	}
-	*syscall_entry = create.syscall_entry;
 	return 0;
 }
 
@@ -180,13 +178,15 @@ static void *map_shared(struct dune_vm *vm, size_t size, off_t offset, const cha
 	return p;
 }
 
-static int paging_setup(struct dune_vm *vm, uint64_t syscall_entry)
+static int paging_setup(struct dune_vm *vm, const struct dune_create_vm *create)
 {
 	const struct vm_setup setup = {
 		.caps = vm->caps,
 		.nr_slots = vm->nr_slots,
-		.syscall_entry = syscall_entry,
+		.syscall_entry = create->syscall_entry,
 		.syscall_target = (uint64_t)dune_syscall_entry,
+		.placement = create->placement,
+		.nodes = create->nodes,
 	};
 	void *idt;
 	int err = paging_init(&setup);
@@ -206,9 +206,9 @@ static int paging_setup(struct dune_vm *vm, uint64_t syscall_entry)
 	return 0;
 }
 
-static int tables_build(struct dune_vm *vm, uint64_t syscall_entry)
+static int tables_build(struct dune_vm *vm, const struct dune_create_vm *create)
 {
-	int err = paging_setup(vm, syscall_entry);
+	int err = paging_setup(vm, create);
 
 	if (err) {
 		dune_why_set("cannot build the guest page tables: %s", strerror(-err));
@@ -254,7 +254,7 @@ static int run_flags_init(struct dune_vm *vm)
 
 static int vm_init(struct dune_vm *vm)
 {
-	uint64_t syscall_entry = 0;
+	struct dune_create_vm create = { .flags = 0 };
 	int err;
 
 	vm->generation++;
@@ -267,7 +267,7 @@ static int vm_init(struct dune_vm *vm)
 	err = device_open(vm);
 	if (err)
 		return err;
-	err = vm_create(vm, &syscall_entry);
+	err = vm_create(vm, &create);
 	if (err)
 		goto err_close;
 	err = -ENOMEM;
@@ -278,7 +278,7 @@ static int vm_init(struct dune_vm *vm)
 				    "slot table");
 	if (!vm->slot_table)
 		goto err_page;
-	err = tables_build(vm, syscall_entry);
+	err = tables_build(vm, &create);
 	if (err)
 		goto err_slots;
 	vm->xsave_size = xsave_size();

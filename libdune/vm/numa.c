@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * Where memory is: arenas are preferred on the node of the thread that makes
- * them. libnuma says how many nodes there are, once, in dune_init(); with one
- * node, or without libnuma (Makefile), nothing here does anything.
+ * Where memory for guest page tables is. By "local" and "replicate" Linux decides:
+ * a page comes from the node of the thread that touches it first, which takes it
+ * from its own node's depot, and automatic NUMA balancing moves it to who uses it,
+ * walks of the page tables included, when the thread has gone elsewhere. So arenas
+ * have no memory policy then: Linux leaves alone what has one. By "interleave" and
+ * "bind" the nodes are those of the EPT.
+ *
+ * libnuma says how many nodes there are, once, in dune_init(); with one node, or
+ * without libnuma (Makefile), nothing here does anything.
  */
 #include "hw.h"
 #include "pool.h"
@@ -13,15 +19,34 @@
 #else
 #define numa_available()	(-1)
 #define numa_max_node()		0
-#define MPOL_PREFERRED		1
+#define MPOL_DEFAULT		0
+#define MPOL_INTERLEAVE		3
+#define MPOL_PREFERRED_MANY	5
 #endif
 
-static unsigned int nr_nodes = 1;
+#define MASK_BITS	64u
 
-unsigned int node_init(void)
+static unsigned int nr_nodes = 1;
+static int mode;	/* MPOL_... */
+static u64 mask;
+
+void node_init(u32 placement, u64 nodes)
 {
+	u64 all;
+
 	nr_nodes = numa_available() < 0 ? 1 : numa_max_node() + 1;
-	return nr_nodes;
+	all = nr_nodes < MASK_BITS ? (1ull << nr_nodes) - 1 : ~0ull;
+	mask = (nodes ? nodes : ~0ull) & all;
+	switch (placement) {
+	case DUNE_PLACE_INTERLEAVE:
+		mode = MPOL_INTERLEAVE;
+		break;
+	case DUNE_PLACE_BIND:
+		mode = MPOL_PREFERRED_MANY;
+		break;
+	default:
+		mode = MPOL_DEFAULT;
+	}
 }
 
 unsigned int node_here(void)
@@ -32,11 +57,8 @@ unsigned int node_here(void)
 }
 
 /* A preference: when it cannot be had, memory comes from elsewhere. */
-void node_bind(void *p, u64 len, unsigned int node)
+void node_place(void *p, u64 len)
 {
-	u64 mask = 1ull << node;
-
-	if (nr_nodes > 1)
-		hw_syscall(SYS_mbind, (long)p, len, MPOL_PREFERRED, (long)&mask,
-			   8 * sizeof(mask) + 1, 0);
+	if (nr_nodes > 1 && mode != MPOL_DEFAULT)
+		hw_syscall(SYS_mbind, (long)p, len, mode, (long)&mask, MASK_BITS + 1, 0);
 }

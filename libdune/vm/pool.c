@@ -56,7 +56,7 @@ static bool grow_locked(struct vm_local *local, struct depot *depot,
 
 	if (!arena)
 		return false;
-	node_bind(arena, PLAT_ARENA_SIZE, node);
+	node_place(arena, PLAT_ARENA_SIZE);
 	*plat_arena_slot(arena) = (void *)(uintptr_t)node;
 	depot->fresh = arena + PAGE_SIZE;
 	depot->fresh_end = arena + PLAT_ARENA_SIZE;

@@ -31,9 +31,9 @@ u64 pool_made(void);
 u64 pool_idle(void);
 void pool_forget(void);
 
-/* numa.c */
-unsigned int node_init(void);
-void node_bind(void *p, u64 len, unsigned int node);
+/* numa.c: enum dune_placement, and the nodes it names */
+void node_init(u32 placement, u64 nodes);
+void node_place(void *p, u64 len);
 unsigned int node_here(void);
 
 #pragma GCC visibility pop

@@ -42,6 +42,15 @@ static void run_all(plat_rcu_t *list)
  */
 static u32 liburcu_lock;
 
+/*
+ * urcu_bp_read_ongoing() registers who is not registered. A thread that ends in the
+ * guest comes here after libc's destructors: nothing would take its reader away.
+ */
+static bool read_ongoing(void)
+{
+	return URCU_TLS(urcu_bp_reader) && urcu_bp_read_ongoing();
+}
+
 static void synchronize(void *unused)
 {
 	(void)unused;
@@ -67,7 +76,7 @@ int op_synchronize(struct vm_op *op)
 	dune_rcu_unlock();
 	if (op->guest)
 		hw_irq_restore(op->irq);
-	if (urcu_bp_read_ongoing())
+	if (read_ongoing())
 		err = -EBUSY;
 	else
 		hw_call(synchronize, NULL);
@@ -98,7 +107,7 @@ void rcu_reclaim(struct vm_local *local)
 	u64 irq = 0;
 
 	/* A read section of the program below (it may use the same flavour): later. */
-	if (urcu_bp_read_ongoing())
+	if (read_ongoing())
 		return;
 	if (guest)
 		irq = hw_irq_save();

@@ -169,7 +169,7 @@ int paging_init(const struct vm_setup *setup)
 
 	vm_state.caps = setup->caps;
 	vm_state.pid = hw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
-	node_init();
+	node_init(setup->placement, setup->nodes);
 	changes_init();
 	hw_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 	err = slots_init(setup->nr_slots);

@@ -11,6 +11,8 @@ struct vm_setup {
 	u32 nr_slots;
 	u64 syscall_entry;	/* where SYSCALL lands in the guest */
 	u64 syscall_target;	/* where it shall go on */
+	u32 placement;		/* enum dune_placement, and its nodes; numa.c */
+	u64 nodes;
 };
 
 #pragma GCC visibility push(hidden)

@@ -151,6 +151,7 @@ int view_reserve(struct vm_local *local)
 
 	if (!halves)
 		return -ENOMEM;
+	node_place(halves, BLOCK_SIZE);
 	half_put(halves);
 	half_put(halves + NR_REGIONS);
 	return 0;

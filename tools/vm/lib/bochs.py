@@ -10,13 +10,14 @@ import symbols
 from common import VmError
 
 MAX_CPUS = 15
+MAX_CORES = 8
 MICROCODE = ', add_features="sca_mitigations"'
 
 CONFIG = """\
 megs: {mem}
 romimage: file="{share}/BIOS-bochs-latest"
 vgaromimage: file="{share}/vgabios.bin"
-cpu: model=corei7_skylake_x, count=1:{cpus}:1, ips=15000000, reset_on_triple_fault=0{features}
+cpu: model=corei7_skylake_x, count={sockets}:{cores}:1, ips=15000000, reset_on_triple_fault=0{features}
 clock: sync=none
 display_library: nogui
 boot: disk
@@ -28,6 +29,12 @@ panic: action=fatal
 error: action=report
 info: action=report
 """
+
+
+def sockets(cpus):
+    """Bochs has at most 8 cores a socket."""
+    nr = next(n for n in range(1, cpus + 1) if cpus % n == 0 and cpus // n <= MAX_CORES)
+    return {"sockets": nr, "cores": cpus // nr}
 
 
 def kernel_args(args):
@@ -100,7 +107,7 @@ class Machine(Watched):
         self.dump = os.path.join(run_dir, "cpus.txt")
         self.config = os.path.join(run_dir, "bochsrc")
         with open(self.config, "w") as f:
-            f.write(CONFIG.format(mem=args.mem, share=self.emulator.share, cpus=args.cpus,
+            f.write(CONFIG.format(mem=args.mem, share=self.emulator.share, **sockets(args.cpus),
                                   disk=disk, log=self.log,
                                   features=MICROCODE if args.microcode else ""))
 
