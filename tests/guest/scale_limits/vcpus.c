@@ -263,7 +263,7 @@ void vcpu_lifetimes(void)
 	/* Who has ended may keep its id until a work item has run. */
 	CHECK_IN(highest_id, 0, 4 * AT_A_TIME);
 	CHECK_IN((long)took.ept_tables, -1000000, 8);
-	CHECK_IN(took.process_kb, -1000000, 64);
+	CHECK_IN(took.process_kb, -1000000, 32);
 	if (is_debug_kernel())
 		return;
 	CHECK_IN(took.all_kb, -1000000, 2048 + opt.rounds / 32);
