@@ -171,6 +171,12 @@ check-tlbsan: all ## drop or misplace flushes on purpose; the emulator's TLB san
 	@tests/run --kernel 6.1 --cpus 2 --filter '^g?tlbsan$$'
 	@tests/check-guest-mutants --filter '^tlbsan-'
 
+.PHONY: check-beside-stress
+check-beside-stress: KERNEL ?= 6.1
+check-beside-stress: all ## tests of memory, placement and scaling beside stress-ng, on NUMA nodes: KERNEL=6.1
+	@$(MAKE) module-$(KERNEL)
+	@tests/check-beside-stress --kernel $(KERNEL)
+
 .PHONY: check-conformance
 check-conformance: KERNEL ?= 6.1
 check-conformance: FILTER ?=

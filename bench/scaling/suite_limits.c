@@ -74,14 +74,17 @@ static bool kicks_nobody(const struct suite_op *op)
 
 static void limits_local(const struct suite_op *op)
 {
-	for (enum layout layout = LOCAL; layout <= APART; layout++)
-		for (int n = 1; is_local(layout) && n <= options.max_vcpus; n++) {
+	for (enum layout layout = LOCAL; layout <= APART; layout++) {
+		/* Linux' calls at addresses apart, the program's in GiB apart. */
+		if (!is_local(layout) || (layout == LOCAL && !strcmp(op->by, BY_DUNE)))
+			continue;
+		for (int n = 1; n <= options.max_vcpus; n++) {
 			if (op->flat < NOT_FLAT && n > 1)
 				limit_growth(op, layout, n);
-			/* Linux' calls at addresses apart, the program's in GiB apart. */
-			if (kicks_nobody(op) && (layout == APART || strcmp(op->by, BY_DUNE)))
+			if (kicks_nobody(op))
 				limit_no_kicks(op, layout, n);
 		}
+	}
 }
 
 static long shootdowns(const struct result *r)

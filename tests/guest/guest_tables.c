@@ -162,7 +162,7 @@ static uint64_t walks(enum emucount_id id)
 /*
  * All threads use their windows, entering anew each time: nothing is cached. The
  * upper half, with the system call's entry, is the same tables for all threads: in
- * each round three reads of another node for those that are not on the first one's.
+ * each entry three reads of another node for those that are not on the first one's.
  */
 static void measure_walks(int index, int least)
 {
@@ -197,7 +197,7 @@ static void at_home(int index)
 
 	collect_tables(index, tables);
 	CHECK_EQ(tables_on(tables, nodes[index]), TABLES);
-	measure_walks(index, 98);
+	measure_walks(index, 95);
 }
 
 static int on_first;
