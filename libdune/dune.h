@@ -60,7 +60,8 @@ int dune_init(void);
  * "interleave:NODES" (in turn), "bind:NODES" (of these the nearest), "replicate"
  * (one EPT for each node: no CPU reads another node's tables, and each thread takes
  * its EPT faults anew on each node). NODES is a list as 0,2-3 of nodes below 64. A
- * node that has no memory left is replaced by one near it. Instead of this
+ * node that has no memory left is replaced by one near it. Guest page tables are
+ * placed alike, but there is one set of them: docs/numa.md. Instead of this
  * call the environment variable DUNE_NUMA may have the same text.
  *
  * Where the memory of the program is, is Linux' business: set_mempolicy(2).
