@@ -113,11 +113,12 @@ enum fd_kind {
 	FD_EMPTY,	/* /dev/dune without a vm */
 	FD_VCPU,	/* the main thread's */
 	FD_THREAD,	/* another thread's vCPU */
-	FD_STAT,
+	FD_STAT,	/* of the user */
 	FD_FOREIGN_VM,	/* of the parent process */
 	FD_FOREIGN_VCPU,
 	FD_NULL,	/* /dev/null */
 	FD_CLOSED,
+	FD_PLACES,	/* stat fd of this process, which tells places too */
 	NR_FDS,
 };
 

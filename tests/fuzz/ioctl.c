@@ -50,6 +50,13 @@ static bool allowed(const struct answers *a, long ret, int err)
 	return false;
 }
 
+#define PLACES_MAX	256u	/* docs/abi.md */
+
+static const struct dune_places room_for_places = {
+	.places = REGION + 64, .nr = PLACES_MAX,
+};
+_Static_assert(64 + PLACES_MAX * sizeof(struct dune_place) <= 0x3000, "in pages that are there");
+
 static void *argument(const struct ioctl_op *op)
 {
 	char *good = (char *)REGION;
@@ -65,6 +72,8 @@ static void *argument(const struct ioctl_op *op)
 	case ARG_RACING: return ioctl_racing_page();
 	default:
 		memset(good, 0, 64);
+		if (op->cmd == DUNE_GET_PLACES)
+			*(struct dune_places *)good = room_for_places;
 		memcpy(good + 8 * (op->word & 7), &op->value, 8);
 		return good;
 	}
@@ -165,6 +174,24 @@ static struct answers of_vm_fd(const struct ioctl_op *op, bool vm)
 	}
 }
 
+/* word 0: where to; word 1: how many, and a reserved half; 2 and 3: any cursor. */
+static struct answers of_places(const struct ioctl_op *op)
+{
+	int q = quality(op);
+
+	if (op->cmd != DUNE_GET_PLACES)
+		return (struct answers){ false, { ENOTTY } };
+	if (q == IS_BAD)
+		return fault;
+	if (q == IS_ANY)
+		return anything;
+	if (q == IS_READONLY || op->fd != FD_PLACES || !zero(op, 4, 5))
+		return invalid;
+	if ((op->word & 7) == 1 && (!op->value || op->value > PLACES_MAX))
+		return invalid;
+	return (op->word & 7) == 0 ? (struct answers){ true, { EFAULT } } : good;
+}
+
 /* Requests that Linux answers itself, whatever the fd. */
 static bool is_linux_own(uint32_t cmd)
 {
@@ -183,6 +210,8 @@ static struct answers model(const struct ioctl_op *op)
 	case FD_THREAD:
 	case FD_FOREIGN_VCPU:
 		return op->cmd == DUNE_RUN ? never : no_tty;
+	case FD_STAT:
+	case FD_PLACES: return of_places(op);
 	case FD_CLOSED: return (struct answers){ false, { EBADF } };
 	default: return no_tty;
 	}
@@ -193,6 +222,22 @@ static void fail_op(const struct ioctl_op *op, const char *what, long ret, int e
 	fuzz_fail("%s of fd kind %d, number 0x%llx, argument kind %d: %ld, errno %d",
 		  what, (int)op->fd, (unsigned long long)op->cmd, (int)op->arg,
 		  ret, err);
+}
+
+/* It is told how many there are, and no more than were asked for are written. */
+static void check_places(const struct ioctl_op *op)
+{
+	const struct dune_places *told = (void *)REGION;
+	uint32_t asked = (op->word & 7) == 1 ? op->value : PLACES_MAX;
+	const struct dune_place *place = (void *)(REGION + 64);
+
+	if (op->arg != ARG_GOOD || told->places != REGION + 64)
+		return;
+	if (told->nr > asked)
+		fail_op(op, "more places than asked for", told->nr, 0);
+	for (uint32_t i = 0; i < told->nr; i++)
+		if (place[i].kind > DUNE_PLACE_EPT || place[i].level > 4)
+			fail_op(op, "a place of no kind", place[i].kind, 0);
 }
 
 static void do_ioctl(const struct ioctl_op *op)
@@ -219,6 +264,8 @@ static void do_ioctl(const struct ioctl_op *op)
 	shared->judged++;
 	if (!allowed(&a, ret, err) && !racing)
 		fail_op(op, "ioctl", ret, err);
+	if (!ret && op->cmd == DUNE_GET_PLACES && !racing)
+		check_places(op);
 	if (ret > 0 && (op->cmd == DUNE_CREATE_VCPU || op->cmd == DUNE_STAT_OPEN))
 		close(ret);
 }
@@ -299,13 +346,19 @@ static void do_mprotect(const struct ioctl_op *op)
 		fail_op(op, "mprotect of a mapping", mapped_fd, 0);
 }
 
+/* Nothing else depends on them. */
+static bool may_reopen(enum fd_kind kind)
+{
+	return kind == FD_EMPTY || kind == FD_STAT || kind == FD_PLACES;
+}
+
 static void do_dup(const struct ioctl_op *op)
 {
 	int fd = dup(child.fds[op->fd]);
 
 	if (fd < 0)
 		return;
-	if (op->fd == FD_EMPTY || op->fd == FD_STAT) {
+	if (may_reopen(op->fd)) {
 		close(child.fds[op->fd]);
 		child.fds[op->fd] = fd;
 	} else {
@@ -318,7 +371,11 @@ static void open_again(enum fd_kind kind)
 {
 	struct dune_stat_open stat = { 0 };
 
-	if (kind == FD_STAT)
+	if (kind == FD_PLACES) {
+		stat.scope = DUNE_STAT_PROCESS;
+		stat.pid = getpid();
+	}
+	if (kind == FD_STAT || kind == FD_PLACES)
 		child.fds[kind] = ioctl(child.fds[FD_EMPTY], DUNE_STAT_OPEN, &stat);
 	else if (kind == FD_EMPTY)
 		child.fds[kind] = open(DUNE_DEVICE_PATH, O_RDWR | O_CLOEXEC);
@@ -343,7 +400,7 @@ static void renew_vm(void)
 
 static void do_close(const struct ioctl_op *op)
 {
-	if (op->fd == FD_EMPTY || op->fd == FD_STAT) {
+	if (may_reopen(op->fd)) {
 		close(child.fds[op->fd]);
 		open_again(op->fd);
 	} else if (op->fd == FD_VCPU) {
@@ -377,7 +434,7 @@ static void do_read(const struct ioctl_op *op)
 	const size_t all = sizeof(*h) + 8 * (DUNE_NR_VCPU_COUNTERS +
 					     DUNE_NR_VM_COUNTERS);
 
-	if (op->fd != FD_STAT)
+	if (op->fd != FD_STAT && op->fd != FD_PLACES)
 		return;
 	if (n < 0 ? errno != EINVAL || size >= all : n != (ssize_t)all || size < all)
 		fail_op(op, "read of a stat fd", n, errno);
@@ -525,4 +582,5 @@ void ioctl_setup(int foreign_vm, int foreign_vcpu)
 	child.fds[FD_CLOSED] = 1000;
 	open_again(FD_EMPTY);
 	open_again(FD_STAT);
+	open_again(FD_PLACES);
 }

@@ -9,7 +9,7 @@
 
 static const uint32_t cmds[] = {
 	DUNE_GET_INFO, DUNE_CREATE_VM, DUNE_CREATE_VCPU, DUNE_GET_SLOT,
-	DUNE_SYNC_COUNTERS, DUNE_STAT_OPEN, DUNE_RUN,
+	DUNE_SYNC_COUNTERS, DUNE_STAT_OPEN, DUNE_RUN, DUNE_GET_PLACES,
 };
 
 static void make_ioctl(struct ioctl_op *op, struct rng *r)
