@@ -84,9 +84,14 @@
 #define PF_NO_FILL	0x80004009
 
 /*
- * A thread's area: one aligned allocation of THREAD_STACKS stacks. Stack 0 is
- * the host stack, with struct dune_thread at its low end; stack i > 0 is the
- * guest's IST i. That has a level for each handler that may run on it, and a
+ * A thread's area: THREAD_STACKS stacks. Stack i is that of the guest's IST i + 1,
+ * that of page faults first, with struct dune_thread at its low end; the last one
+ * is the host stack. The areas of GROUP_THREADS threads are one aligned allocation:
+ * stack 0 of each of them, then stack 1 of each, and so on. So what threads that
+ * only wait have touched, in stack 0, shares tables of Linux and of the EPT, and
+ * THREAD_MASK makes an address in any stack that of its struct dune_thread.
+ *
+ * An IST's stack has a level for each handler that may run on it, and a
  * last one for the trap that is one too many (its page faults of our own are
  * still filled). Levels are large because Linux delivers a signal on whatever
  * stack the guest is using, the exception stacks included.
@@ -95,7 +100,12 @@
 #define TRAP_LEVELS		8	/* DUNE_TRAP_NESTING + 1 */
 #define THREAD_STACK_SIZE	(TRAP_LEVEL_SIZE * TRAP_LEVELS)
 #define THREAD_STACKS		8
-#define THREAD_SIZE		(THREAD_STACK_SIZE * THREAD_STACKS)
+#define GROUP_THREADS		4
+#define THREAD_STACK_STRIDE	(THREAD_STACK_SIZE * GROUP_THREADS)
+#define THREAD_STACK_TOP(i)	((i) * THREAD_STACK_STRIDE + THREAD_STACK_SIZE)
+#define HOST_STACK_TOP		THREAD_STACK_TOP(THREAD_STACKS - 1)
+#define GROUP_SIZE		(THREAD_STACK_STRIDE * THREAD_STACKS)
+#define THREAD_MASK		(-GROUP_SIZE | (THREAD_STACK_STRIDE - THREAD_STACK_SIZE))
 #define USER_BITS		47	/* of an address */
 /* From host_sp down: a stack of the guest's own that nothing else uses. */
 #define USER_STACK_OFFSET	(THREAD_STACK_SIZE / 2)

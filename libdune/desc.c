@@ -62,7 +62,7 @@ void dune_tss_build(struct dune_thread *t)
 	unsigned int i;
 
 	for (i = 1; i < THREAD_STACKS; i++)
-		t->tss.ist[i - 1] = base + (i + 1) * THREAD_STACK_SIZE;
+		t->tss.ist[i - 1] = base + THREAD_STACK_TOP(i - 1);
 	t->tss.rsp[0] = t->tss.ist[IST_EXCEPTION - 1];
 	t->tss.iomap = sizeof(t->tss);		/* no I/O bitmap */
 }

@@ -93,11 +93,15 @@ struct dune_thread {
 
 	struct dune_thread *next;	/* list of all, or of the free ones */
 	struct dune_thread *prev;
+	uint32_t node;			/* to whose areas it returns */
 
 	/* dune-run: the thread pointer of our libc, where the program has another. */
 	uint64_t own_fs;
 	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
 	struct dune_crash crash;
+
+	/* Last, for it is not cleared. area.c: of a group's first one */
+	struct dune_thread *next_group;
 };
 
 struct dune_vm {
@@ -178,7 +182,8 @@ _Static_assert(DUNE_RUN == ASM_DUNE_RUN, "stub.S");
 _Static_assert(DUNE_EXIT_SYSCALL == 0, "stub.S");
 _Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
 _Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
-_Static_assert((THREAD_SIZE & (THREAD_SIZE - 1)) == 0, "a trap finds its thread by its stack");
+_Static_assert((GROUP_SIZE & (GROUP_SIZE - 1)) == 0 && !(GROUP_THREADS & (GROUP_THREADS - 1)),
+	       "a trap finds its thread by its stack");
 _Static_assert(TRAP_LEVELS == DUNE_TRAP_NESTING + 1, "trap_entry.S");
 _Static_assert(DUNE_IPI_NESTING < DUNE_TRAP_NESTING, "leaves INT some levels");
 _Static_assert(sizeof(struct dune_trap) % 16 == 0, "trap_entry.S: the handler's stack");
@@ -192,7 +197,7 @@ ASM_AT(dune_trap, cs, TRAP_CS);
 ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
 ASM_AT(dune_trap, rsp, TRAP_RSP);
 ASM_AT(dune_trap, ss, TRAP_SS);
-_Static_assert(sizeof(struct dune_thread) <= 8192, "leaves a host stack");
+_Static_assert(sizeof(struct dune_thread) <= 8192, "leaves a last level for page faults");
 _Static_assert(TRAP_ALLOW == DUNE_TRAP_ALLOW && DUNE_TRAP_ALLOW > 15, "trap_entry.S");
 _Static_assert(offsetof(struct dune_trap, fault_addr) == TRAP_FAULT_ADDR, "trap_entry.S");
 _Static_assert(VECTOR_PF == DUNE_VECTOR_PF && VECTOR_DB == DUNE_VECTOR_DB,
@@ -341,6 +346,12 @@ static inline bool dune_alive(void)
 	struct dune_forkpage *page = __atomic_load_n(&dune_forkpage, __ATOMIC_ACQUIRE);
 
 	return page && __atomic_load_n(&page->alive, __ATOMIC_ACQUIRE);
+}
+
+/* Whose stack this is, if it is a run stub's or a trap's. */
+static inline struct dune_thread *dune_thread_at(const void *sp)
+{
+	return (struct dune_thread *)((uintptr_t)sp & (uintptr_t)(intptr_t)THREAD_MASK);
 }
 
 static inline bool dune_crash_wanted(void)

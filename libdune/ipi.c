@@ -56,7 +56,7 @@ static void ask_again(struct dune_thread *t)
 
 enum dune_trap_action dune_ipi_notify(struct dune_trap *f, void *arg)
 {
-	struct dune_thread *t = (struct dune_thread *)((uintptr_t)f & -(uint64_t)THREAD_SIZE);
+	struct dune_thread *t = dune_thread_at(f);
 	int vector;
 
 	(void)arg;

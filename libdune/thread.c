@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "area.h"
 #include "rawsys.h"
 #include "vm/setup.h"
 #include "vm/share.h"
@@ -23,7 +23,6 @@ static __thread uint32_t self_generation __attribute__((tls_model("initial-exec"
 
 /* Under dune_lock(). */
 static struct dune_thread *all_threads;		/* with a vCPU */
-static struct dune_thread *free_areas;
 
 static pthread_key_t exit_key, plain_key;
 static bool keys_made;
@@ -45,45 +44,6 @@ int dune_vcpu_fd(void)
 bool dune_inside(void)
 {
 	return dune_in_guest();
-}
-
-/* THREAD_SIZE bytes, aligned to that: an IST stack's user finds its thread. */
-static struct dune_thread *area_map(void)
-{
-	char *p, *start;
-
-	p = mmap(NULL, 2 * THREAD_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	start = (char *)(((uintptr_t)p + THREAD_SIZE - 1) & ~(THREAD_SIZE - 1));
-	if (start > p)
-		munmap(p, start - p);
-	if (start + THREAD_SIZE < p + 2 * THREAD_SIZE)
-		munmap(start + THREAD_SIZE, p + THREAD_SIZE - start);
-	madvise(start, THREAD_SIZE, MADV_NOHUGEPAGE);
-	return (struct dune_thread *)start;
-}
-
-static struct dune_thread *area_get(void)
-{
-	struct dune_thread *t;
-
-	dune_lock();
-	t = free_areas;
-	if (t)
-		free_areas = t->next;
-	dune_unlock();
-	return t ? t : area_map();
-}
-
-static void area_put(struct dune_thread *t)
-{
-	plat_note_gone(t);
-	dune_lock();
-	t->next = free_areas;
-	free_areas = t;
-	dune_unlock();
 }
 
 static void list_add(struct dune_thread *t)
@@ -174,9 +134,10 @@ static int stack_span(struct vm_span *span)
 static int memory_keep(struct dune_thread *t)
 {
 	uint64_t tls = (uint64_t)__builtin_thread_pointer(), reader = vcpu_reader();
+	uint64_t group = (uint64_t)t & -GROUP_SIZE;
 	struct vm_span spans[THREAD_SPANS] = {
 		/* Exceptions are delivered there, or handled with it. */
-		{ (uint64_t)t, (uint64_t)t + THREAD_SIZE },
+		{ group, group + GROUP_SIZE },
 		{ (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE },
 		{ reader, reader + 1 },
 		/* Running code needs these. */
@@ -221,8 +182,6 @@ static struct dune_thread *thread_create(int *err)
 		dune_why_set("cannot map a thread area: %m");
 		return NULL;
 	}
-	memset(t, 0, sizeof(*t));
-	plat_note(t, sizeof(*t), "dune_thread");
 	t->fd = ioctl(dune_vm.fd, DUNE_CREATE_VCPU, &create);
 	if (t->fd < 0) {
 		*err = -errno;
@@ -240,7 +199,7 @@ static struct dune_thread *thread_create(int *err)
 	if (*err)
 		goto err_fd;
 
-	t->host_sp = (uint64_t)t + THREAD_STACK_SIZE;
+	t->host_sp = (uint64_t)t + HOST_STACK_TOP;
 	t->landing.rip = (uint64_t)dune_trap_landing;
 	t->landing.rsp = t->host_sp;
 	t->landing.rdi = (uint64_t)t;
@@ -354,14 +313,9 @@ void dune_threads_forget(void)
 		next = t->next;
 		if (raw_syscall3(SYS_ioctl, t->fd, DUNE_RUN, 0) == -EPERM)
 			close(t->fd);
-		munmap(t, THREAD_SIZE);
-	}
-	for (t = free_areas; t; t = next) {
-		next = t->next;
-		munmap(t, THREAD_SIZE);
 	}
 	all_threads = NULL;
-	free_areas = NULL;
+	area_forget();
 	dune_ipi_forget();
 }
 
@@ -382,7 +336,7 @@ bool dune_threads_passed(uint32_t epoch)
 /* Is this code on one of the thread's own stacks: a trap's handler, a landing? */
 static bool on_own_stack(const struct dune_thread *t)
 {
-	return (uint64_t)__builtin_frame_address(0) - (uint64_t)t < THREAD_SIZE;
+	return dune_thread_at(__builtin_frame_address(0)) == t;
 }
 
 /* depth alone may be that of handlers that a signal's handler gave up. */

@@ -19,11 +19,6 @@ bool dune_trap_cow(struct dune_trap *f);
 void dune_trap_ring3(struct dune_trap *f);
 _Noreturn void dune_trap_bad_rip(struct dune_trap *f);
 
-static struct dune_thread *thread_of(const struct dune_trap *f)
-{
-	return (struct dune_thread *)((uintptr_t)f & ~(THREAD_SIZE - 1));
-}
-
 /* INT n: rip is behind it, as in no fault. */
 static bool by_int_n(const struct dune_trap *f)
 {
@@ -110,7 +105,7 @@ static _Noreturn void crash(struct dune_thread *t, const struct dune_trap *f)
 
 void dune_trap_too_deep(struct dune_trap *f)
 {
-	struct dune_thread *t = thread_of(f);
+	struct dune_thread *t = dune_thread_at(f);
 
 	record(t, f, DUNE_CRASH_NESTING);
 	leave(t);
@@ -151,7 +146,7 @@ enum dune_trap_action dune_trap_call_full(struct dune_trap *f, void *arg, dune_t
  */
 bool dune_trap_fill(struct dune_trap *f)
 {
-	struct dune_thread *t = thread_of(f);
+	struct dune_thread *t = dune_thread_at(f);
 
 	if (dune_vm_fill(t, f->fault_addr))
 		return true;
@@ -170,13 +165,13 @@ bool dune_trap_cow(struct dune_trap *f)
 	const uint64_t write = DUNE_PF_PRESENT | DUNE_PF_WRITE;
 
 	return (f->error_code & write) == write && !(f->error_code & ~(write | DUNE_PF_USER)) &&
-	       dune_vm_cow(thread_of(f), f->fault_addr, f->error_code);
+	       dune_vm_cow(dune_thread_at(f), f->fault_addr, f->error_code);
 }
 
 /* No handler, or it wants the signal. */
 void dune_trap_unhandled(struct dune_trap *f)
 {
-	struct dune_thread *t = thread_of(f);
+	struct dune_thread *t = dune_thread_at(f);
 
 	/* The host's NMIs exit; nobody sends us one. */
 	if (f->vector == DUNE_VECTOR_NMI)
@@ -191,7 +186,7 @@ void dune_trap_unhandled(struct dune_trap *f)
 /* The handler's rip is no address: what jumping there gives. */
 void dune_trap_bad_rip(struct dune_trap *f)
 {
-	struct dune_thread *t = thread_of(f);
+	struct dune_thread *t = dune_thread_at(f);
 
 	f->vector = DUNE_VECTOR_GP;
 	f->error_code = 0;
@@ -202,7 +197,7 @@ void dune_trap_bad_rip(struct dune_trap *f)
 /* From CPL 3: dune_user_run()'s, or code that the program itself started there. */
 void dune_trap_ring3(struct dune_trap *f)
 {
-	struct dune_thread *t = thread_of(f);
+	struct dune_thread *t = dune_thread_at(f);
 
 	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
 	    dune_vm_fill(t, f->fault_addr))

@@ -212,7 +212,7 @@ void dune_user_trap(struct dune_thread *t, struct dune_trap *f)
  */
 void dune_user_syscall(struct dune_trap *f)
 {
-	struct dune_thread *t = (struct dune_thread *)((uintptr_t)f & -(uint64_t)THREAD_SIZE);
+	struct dune_thread *t = dune_thread_at(f);
 	struct user_stay *s = &t->stay;
 
 	if (f->rip != (uint64_t)dune_syscall_told) {

@@ -188,7 +188,7 @@ static void page_fault_fills_the_region(void)
 	uint64_t runs, result;
 
 	enter();
-	CHECK(!dune_thread_current()->vm.view->l3[far >> 30]);
+	CHECK(!*view_entry(dune_thread_current()->vm.view, far >> 30));
 	fake.inject_vector = 14;
 	fake.inject_error = 2;
 	fake.cr2 = far;
@@ -199,7 +199,7 @@ static void page_fault_fills_the_region(void)
 		     : "=r" (result) : : "rbx", "memory");
 	CHECK_EQ(result, 0x5a5a);
 	CHECK_EQ(fake.runs, runs);
-	CHECK_EQ(dune_thread_current()->vm.view->l3[far >> 30],
+	CHECK_EQ(*view_entry(dune_thread_current()->vm.view, far >> 30),
 		 (uint64_t)(dune_vm.slot_table[far >> 30] & ~DUNE_SLOT_VALID) << 30 |
 		 1ull << 54 | 0xe7);
 	leave();

@@ -290,7 +290,7 @@ static void clone_with_a_new_stack(void)
 
 static bool viewed(const struct dune_view *view, const void *p)
 {
-	return view->l3[region_index((uint64_t)p)] & 1;
+	return *view_entry(view, region_index((uint64_t)p)) & 1;
 }
 
 static void everything_the_pf_handler_needs_is_mapped(void)
@@ -313,7 +313,7 @@ static void everything_the_pf_handler_needs_is_mapped(void)
 	CHECK_EQ(t->page->sregs.cr3, view->cr3);
 	/* Translations are those of the slots. */
 	CHECK_EQ(view->cr3 & (REGION_SIZE - 1), (uint64_t)view->pml4 & (REGION_SIZE - 1));
-	CHECK_EQ(view->l3[region_index((uint64_t)t)] & pt_x86.addr_mask,
+	CHECK_EQ(*view_entry(view, region_index((uint64_t)t)) & pt_x86.addr_mask,
 		 (uint64_t)(dune_vm.slot_table[region_index((uint64_t)t)] & ~DUNE_SLOT_VALID)
 		 << DUNE_SLOT_SHIFT);
 }
@@ -360,19 +360,24 @@ static void selectors_and_stacks_are_sound(void)
 	enter();
 	t = dune_thread_current();
 	leave();
-	CHECK_EQ((uint64_t)t & (THREAD_SIZE - 1), 0);
+	CHECK_EQ((uint64_t)t & (THREAD_STACK_SIZE - 1), 0);
 	CHECK_EQ(t->page->gdt[2] >> 40 & 0xff, 0x9b);
 	CHECK_EQ(t->page->gdt[3] >> 40 & 0xff, 0x93);
 	CHECK_EQ(t->page->gdt[8] >> 40 & 0xff, 0x8b);
 	CHECK_EQ((t->page->gdt[8] >> 16 & 0xffffff) | (t->page->gdt[8] >> 56) << 24 | t->page->gdt[9] << 32,
 		 (uint64_t)&t->tss);
 	for (i = 0; i < 7; i++) {
-		CHECK(t->tss.ist[i] > (uint64_t)t && t->tss.ist[i] <= (uint64_t)t + THREAD_SIZE);
+		/* All of it is this thread's. */
+		CHECK(dune_thread_at((char *)t->tss.ist[i] - 1) == t);
+		CHECK(dune_thread_at((char *)t->tss.ist[i] - THREAD_STACK_SIZE) == t);
+		CHECK(dune_thread_at((char *)t->tss.ist[i] - THREAD_STACK_SIZE - 1) != t);
+		CHECK(dune_thread_at((char *)t->tss.ist[i]) != t);
 		CHECK_EQ(t->tss.ist[i] & 15, 0);
 		for (j = 0; j < i; j++)
 			CHECK(t->tss.ist[i] >= t->tss.ist[j] + THREAD_STACK_SIZE);
 	}
-	CHECK(t->tss.ist[0] - THREAD_STACK_SIZE >= t->host_sp);
+	CHECK(t->host_sp - THREAD_STACK_SIZE >= t->tss.ist[6]);
+	CHECK(dune_thread_at((char *)t->host_sp - 1) == t);
 }
 
 int main(void)

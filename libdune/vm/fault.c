@@ -22,9 +22,9 @@ bool dune_vm_fill(struct dune_thread *t, uint64_t addr)
 
 	if (addr >= USER_END)
 		return false;
-	vm_will_write(&view->l3[region_index(addr)]);
+	vm_will_write(view_entry(view, region_index(addr)));
 	/* Then it is a lower level that is missing. */
-	if (plat_load(&view->l3[region_index(addr)]))
+	if (plat_load(view_entry(view, region_index(addr))))
 		return false;
 	filled = view_fill(view, &t->vm, region_index(addr));
 	if (filled < 0)

@@ -7,7 +7,6 @@
 #include "pool.h"
 #include "space.h"
 
-#define MAX_NODES	64u
 #define CELLS_MAX	128u	/* of a thread */
 #define CELLS_FIRST	4u	/* what a new one gets: it may never use more */
 
@@ -18,7 +17,7 @@ struct depot {
 	char *fresh, *fresh_end;	/* of the newest arena: never used */
 } __attribute__((aligned(64)));
 
-static struct depot depots[MAX_NODES];
+static struct depot depots[POOL_NODES];
 static u64 made;
 
 static struct cell_depot {
@@ -82,7 +81,7 @@ static void *depot_page_locked(struct vm_local *local, struct depot *depot,
 
 static void refill_pages(struct vm_local *local)
 {
-	unsigned int node = node_here() % MAX_NODES;
+	unsigned int node = node_here() % POOL_NODES;
 	struct depot *depot = &depots[node];
 
 	vm_lock(&depot->lock);
@@ -248,7 +247,7 @@ u64 pool_idle(void)
 {
 	u64 idle = 0;
 
-	for (unsigned int i = 0; i < MAX_NODES; i++)
+	for (unsigned int i = 0; i < POOL_NODES; i++)
 		idle += depots[i].nr;
 	return idle;
 }

@@ -11,6 +11,7 @@
 #include "vm.h"
 
 #define POOL_CELL	128u	/* bytes of an object */
+#define POOL_NODES	64u	/* that are told apart */
 
 /*
  * POOL_TABLE: memory of a table's descriptor is never anything else, and its first

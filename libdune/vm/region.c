@@ -52,7 +52,7 @@ static void set_locked(struct vm_op *op, u64 index, u64 l3)
 		for (u64 word = members_word(&region->members, i); word; word &= word - 1) {
 			u32 id = i * 64 + __builtin_ctzll(word);
 
-			plat_xchg64(&op->root->view[id]->l3[index], copy);
+			plat_xchg64(view_entry(op->root->view[id], index), copy);
 		}
 }
 

@@ -13,14 +13,20 @@
 #include "view.h"
 
 #define VIEW_TABLES	(NR_REGIONS / PT_ENTRIES)	/* PDPTs */
-#define VIEW_SIZE	(NR_REGIONS * sizeof(u64))
+#define VIEW_BLOCKS	(VIEW_GROUP * NR_REGIONS * sizeof(u64) / BLOCK_SIZE)
 
-_Static_assert(2 * VIEW_SIZE == BLOCK_SIZE, "two views a block");
+_Static_assert(VIEW_BLOCKS * BLOCK_SIZE == VIEW_GROUP * NR_REGIONS * sizeof(u64), "whole blocks");
 _Static_assert(sizeof(struct dune_view) <= POOL_CELL, "a cell");
 
-/* views_lock */
-static u64 *free_halves;	/* by this word, in a page that every view uses: libc is there */
-#define HALF_LINK	(NR_REGIONS - 1)
+/* What a free half is linked by: in a page that every view uses, libc is there. */
+#define HALF_LINK	((VIEW_TABLES - 1) * VIEW_STRIDE + PT_ENTRIES - 1)
+
+/* Lower halves of views, by the node of who uses them. views_lock */
+static struct half_depot {
+	u64 *free;
+	u64 *fresh;		/* never used */
+	u32 nr_fresh;
+} half_depots[POOL_NODES];
 
 static u64 own[NR_REGIONS / 64], some[NR_REGIONS / 64];
 static u64 everywhere[NR_REGIONS / 64];	/* of these: all views have the region */
@@ -71,12 +77,12 @@ static void copy_locked(struct dune_view *view, struct dune_region *region,
 			u64 index)
 {
 	members_join(&region->members, view->id);
-	plat_store_release(&view->l3[index], region->l3);
+	plat_store_release(view_entry(view, index), region->l3);
 	plat_note(region, sizeof(*region), "dune_region");
 	if (bit_get(view->used, index / PT_ENTRIES))
 		return;
 	bit_set(view->used, index / PT_ENTRIES);
-	plat_note(&view->l3[index & ~(u64)(PT_ENTRIES - 1)], PAGE_SIZE, "PDPT");
+	plat_note(view_entry(view, index & ~(u64)(PT_ENTRIES - 1)), PAGE_SIZE, "PDPT");
 }
 
 /*
@@ -92,7 +98,7 @@ int view_fill(struct dune_view *view, struct vm_local *by, u64 index)
 	u64 gpa = 0;
 	bool used;
 
-	vm_will_write(&view->l3[index]);
+	vm_will_write(view_entry(view, index));
 	vm_will_write(&region->l3);
 	/* May wait in the module, so without the lock. */
 	if (region_is_untouched(view->root, plat_load(&region->l3), &rights)) {
@@ -105,7 +111,7 @@ int view_fill(struct dune_view *view, struct vm_local *by, u64 index)
 	/* A region that was used stays so: there is a slot. */
 	region_settle_locked(view->root, index, gpa);
 	used = region_in_use(region->l3);
-	if (used && !view->l3[index])
+	if (used && !*view_entry(view, index))
 		copy_locked(view, region, index);
 	if (locked == REGION_LOCKED)
 		region_unlock(region);
@@ -118,51 +124,72 @@ static void pml4_init(struct dune_view *view)
 	u64 gpa = plat_pa(view->l3);
 
 	for (unsigned int i = 0; i < VIEW_TABLES; i++)
-		view->pml4[i] = pt_x86.make_table(gpa + i * PAGE_SIZE);
+		view->pml4[i] = pt_x86.make_table(gpa + i * VIEW_STRIDE * sizeof(u64));
 	for (unsigned int i = 0; i < PT_ENTRIES / 2; i++)
 		view->pml4[PT_ENTRIES / 2 + i] = vm_state.kernel_half[i];
 }
 
-static u64 *half_take(void)
+static u64 *half_take(u32 node)
 {
+	struct half_depot *depot = &half_depots[node];
 	u64 *half;
 
 	vm_lock(&vm_state.views_lock);
-	half = free_halves;
+	half = depot->free;
 	if (half) {
-		free_halves = (u64 *)half[HALF_LINK];
+		depot->free = (u64 *)half[HALF_LINK];
 		half[HALF_LINK] = 0;
+	} else if (depot->nr_fresh) {
+		half = depot->fresh;
+		depot->fresh += PT_ENTRIES;
+		depot->nr_fresh--;
 	}
 	vm_unlock(&vm_state.views_lock);
 	return half;
 }
 
-static void half_put(u64 *half)
+static void half_put(u64 *half, u32 node)
 {
+	struct half_depot *depot = &half_depots[node];
+
 	vm_lock(&vm_state.views_lock);
-	half[HALF_LINK] = (u64)free_halves;
-	free_halves = half;
+	half[HALF_LINK] = (u64)depot->free;
+	depot->free = half;
 	vm_unlock(&vm_state.views_lock);
+}
+
+static int reserve(struct vm_local *local, u32 node)
+{
+	struct half_depot *depot = &half_depots[node];
+	u64 *halves = space_get(local, VIEW_BLOCKS);
+
+	if (!halves)
+		return -ENOMEM;
+	node_place(halves, VIEW_BLOCKS * BLOCK_SIZE);
+	vm_lock(&vm_state.views_lock);
+	/* Somebody else may have done it meanwhile. */
+	if (!depot->nr_fresh) {
+		depot->fresh = halves;
+		depot->nr_fresh = VIEW_GROUP;
+		halves = NULL;
+	}
+	vm_unlock(&vm_state.views_lock);
+	if (halves)
+		space_put(halves, VIEW_BLOCKS);
+	return 0;
 }
 
 int view_reserve(struct vm_local *local)
 {
-	u64 *halves = space_get(local, 1);
-
-	if (!halves)
-		return -ENOMEM;
-	node_place(halves, BLOCK_SIZE);
-	half_put(halves);
-	half_put(halves + NR_REGIONS);
-	return 0;
+	return reserve(local, node_here() % POOL_NODES);
 }
 
-static u64 *half_get(struct vm_local *local)
+static u64 *half_get(struct vm_local *local, u32 node)
 {
 	u64 *half;
 
-	while (!(half = half_take()))
-		if (view_reserve(local))
+	while (!(half = half_take(node)))
+		if (reserve(local, node))
 			return NULL;
 	return half;
 }
@@ -176,7 +203,8 @@ static struct dune_view *view_alloc(struct vm_local *local)
 	view->pml4 = pool_page(local);
 	if (!view->pml4)
 		goto err_cell;
-	view->l3 = half_get(local);
+	view->node = node_here() % POOL_NODES;
+	view->l3 = half_get(local, view->node);
 	if (!view->l3)
 		goto err_pml4;
 	plat_note(view, sizeof(*view), "dune_view");
@@ -194,7 +222,7 @@ static void view_free(struct vm_local *by, struct dune_view *view)
 {
 	plat_note_gone(view->pml4);
 	plat_note_gone(view);
-	half_put(view->l3);
+	half_put(view->l3, view->node);
 	pool_page_put(by, view->pml4);
 	pool_cell_put(by, POOL_OTHER, view);
 }
@@ -277,11 +305,11 @@ static void leave_regions(struct dune_view *view, struct vm_local *by)
 			i += PT_ENTRIES - 1;
 			continue;
 		}
-		if (!plat_load(&view->l3[i]))
+		if (!plat_load(view_entry(view, i)))
 			continue;
 		region_lock(region, by);
 		members_leave(&region->members, view->id);
-		plat_store(&view->l3[i], 0);
+		plat_store(view_entry(view, i), 0);
 		region_unlock(region);
 	}
 }
@@ -370,6 +398,7 @@ int view_pin(struct vm_local *by, u64 index, enum pin pin)
 /* Of what is pinned: the region's entry, and where the view has its copy. */
 static int prepare_region(struct dune_root *root, u64 *half, u64 index)
 {
+	const struct dune_view view = { .l3 = half };
 	struct dune_region *region = &root->region[index];
 	u64 gpa;
 	int err = view_slot(index, &gpa);
@@ -379,13 +408,14 @@ static int prepare_region(struct dune_root *root, u64 *half, u64 index)
 	region_lock(region, vm_local_here());
 	region_settle_locked(root, index, gpa);
 	region_unlock(region);
-	plat_store(&half[index], 0);
+	plat_store(view_entry(&view, index), 0);
 	return 0;
 }
 
 int view_prepare(struct dune_root *root)
 {
-	u64 *half = half_get(vm_local_here());
+	u32 node = node_here() % POOL_NODES;
+	u64 *half = half_get(vm_local_here(), node);
 	int err = half ? 0 : -ENOMEM;
 
 	for (u64 i = 0; i < NR_REGIONS && !err; i++) {
@@ -395,13 +425,13 @@ int view_prepare(struct dune_root *root)
 			err = prepare_region(root, half, i);
 	}
 	if (half)
-		half_put(half);
+		half_put(half, node);
 	return err;
 }
 
 void view_forget(void)
 {
-	free_halves = NULL;
+	__builtin_memset(half_depots, 0, sizeof(half_depots));
 	__builtin_memset(own, 0, sizeof(own));
 	__builtin_memset(some, 0, sizeof(some));
 	__builtin_memset(everywhere, 0, sizeof(everywhere));

@@ -17,7 +17,7 @@ enum pin {
 
 #pragma GCC visibility push(hidden)
 
-/* Address space for two views, ahead of time: 0 or -ENOMEM. */
+/* Address space for views, ahead of time: 0 or -ENOMEM. */
 int view_reserve(struct vm_local *local);
 
 /* local's vCPU gets a view of root, with what is pinned in it. NULL: no memory. */

@@ -76,7 +76,7 @@ struct dune_root {
 };
 
 struct dune_view {
-	u64 *l3;			/* NR_REGIONS entries: 256 PDPTs in a row */
+	u64 *l3;			/* its 256 PDPTs: view_entry() */
 	u64 *pml4;
 	u64 cr3;			/* guest physical address of pml4 | PCID */
 	struct dune_root *root;
@@ -84,6 +84,7 @@ struct dune_view {
 	struct dune_view *next;		/* of the same vCPU; views_lock */
 	u64 used[NR_REGIONS / PT_ENTRIES / 64];	/* PDPTs that were written to */
 	u32 id;				/* of the vCPU */
+	u32 node;			/* whose depot l3 is of */
 	/* The owner's: flush the PCID when it is loaded, unless this is the owner's. */
 	u32 flush_gen;
 };
@@ -93,6 +94,14 @@ struct vm_vcpu {
 	struct dune_vcpu_page *page;	/* NULL: none; RCU */
 	u64 active;			/* its root's address; ACTIVE_ANY: it is changing */
 } __attribute__((aligned(64)));
+
+/*
+ * PDPTs of VIEW_GROUP views lie side by side, first those of the first 512 GiB. A
+ * view uses few, the same ones as others: so Linux and the EPT have few tables
+ * for them, where a view in a row would need some of its own.
+ */
+#define VIEW_GROUP	64u
+#define VIEW_STRIDE	(VIEW_GROUP * PT_ENTRIES)
 
 #define COW_LOCKS	64u
 
@@ -166,6 +175,12 @@ static inline u64 region_index(u64 addr)
 static inline u64 region_start(u64 index)
 {
 	return index << REGION_SHIFT;
+}
+
+/* The view's copy of a region's entry. */
+static inline u64 *view_entry(const struct dune_view *view, u64 index)
+{
+	return &view->l3[index / PT_ENTRIES * VIEW_STRIDE + index % PT_ENTRIES];
 }
 
 /* The first region from this one on that anybody has used; NR_REGIONS: none. */

@@ -7,7 +7,7 @@
 
 /* struct run_thread is at the top of the thread's host stack. */
 #define RUN_SIZE	4096
-#define RUN_OFFSET	(THREAD_STACK_SIZE - RUN_SIZE)
+#define RUN_OFFSET	(HOST_STACK_TOP - RUN_SIZE)
 #define RUN_PENDING	(RUN_OFFSET + 0)
 #define RUN_MASK	(RUN_OFFSET + 8)
 #define RUN_SP		(RUN_OFFSET + 16)

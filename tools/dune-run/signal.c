@@ -201,7 +201,7 @@ static void undo_call(struct dune_regs *r)
 /* The handler of our vector, in the guest. */
 enum dune_trap_action run_guest_deferred(struct dune_trap *f, void *arg)
 {
-	struct dune_thread *t = (struct dune_thread *)((uint64_t)f & -(uint64_t)THREAD_SIZE);
+	struct dune_thread *t = dune_thread_at(f);
 	struct run_thread *run = run_of(t);
 	struct dune_regs *r = &run->regs;
 

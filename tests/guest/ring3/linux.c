@@ -10,16 +10,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "asm.h"
+
 static __thread struct world w;
 /* What a signal's handler has to find, whatever ring 3 has in rsp and FS. */
-static __thread uintptr_t stack_low, stack_high, area_low;
+static __thread uintptr_t stack_low, stack_high, area;
 static __thread uint64_t tls;
 static __thread int stop;
 static __thread volatile bool armed;	/* the thread is in Dune mode */
 static __thread long signals, bad_stack, bad_tls, bad_mode;
 
-/* Where libdune keeps what the CPU needs of a thread; see its internal.h. */
-#define AREA_SIZE 0x400000ul
+/* What libdune's asm.h says of the stacks on which a thread takes traps. */
+static uintptr_t area_of(uintptr_t sp)
+{
+	return sp & (uintptr_t)(intptr_t)THREAD_MASK;
+}
 
 static void mark_area(void)
 {
@@ -33,8 +38,7 @@ static void mark_area(void)
 	/* The TSS is in it. */
 	asm volatile("sgdt %0" : "=m"(gdt));
 	tss = (const uint64_t *)gdt.base + DUNE_GUEST_TR / 8;
-	area_low = ((tss[0] >> 16 & 0xffffff) | tss[0] >> 56 << 24 | tss[1] << 32) &
-		   ~(AREA_SIZE - 1);
+	area = area_of((tss[0] >> 16 & 0xffffff) | tss[0] >> 56 << 24 | tss[1] << 32);
 }
 
 static void mark_stack(void)
@@ -63,7 +67,7 @@ static void on_signal(int sig)
 	bad_mode += dune_inside() || (armed && dune_enter() != -EBUSY);
 	/* Ring 0's, or that on which it takes traps. */
 	bad_stack += (here < stack_low || here >= stack_high) &&
-		     here - area_low >= AREA_SIZE;
+		     area_of(here) != area;
 	if (signals % 50 == 0)
 		stop = 1;
 }

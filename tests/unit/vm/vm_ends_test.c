@@ -114,7 +114,7 @@ static void *pins(void *number)
 	while (may_pin < (uintptr_t)number)
 		usleep(100);
 	CHECK_EQ(vm_pin_range(&soft_self()->vm, addr, addr + 1), 0);
-	saw_nothing += !plat_load(&soft_self()->vm.view->l3[PINNED_INDEX]);
+	saw_nothing += !plat_load(view_entry(soft_self()->vm.view, PINNED_INDEX));
 	__atomic_fetch_add(&came_back, 1, __ATOMIC_RELEASE);
 	soft_end();
 	return NULL;

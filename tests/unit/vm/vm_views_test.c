@@ -38,17 +38,17 @@ static void members_are_who_has_a_copy(void)
 	CHECK(!is_member(addr, id));
 	CHECK(soft_access(addr, SOFT_READ) != SOFT_FAULT);
 	CHECK(is_member(addr, id));
-	CHECK_EQ(view->l3[region_index(addr)], region_of(addr)->l3);
+	CHECK_EQ(*view_entry(view, region_index(addr)), region_of(addr)->l3);
 	/* Split: still one, of the PD now. */
 	CHECK_EQ(dune_vm_protect(NULL, (void *)BASE, PAGE, DUNE_R), 0);
 	CHECK(is_member(addr, id));
-	CHECK_EQ(view->l3[region_index(addr)], region_of(addr)->l3);
+	CHECK_EQ(*view_entry(view, region_index(addr)), region_of(addr)->l3);
 	/* As a whole: a leaf that goes. */
 	CHECK(soft_access(BASE + GIB, SOFT_READ) != SOFT_FAULT);
 	CHECK(is_member(BASE + GIB, id));
 	CHECK_EQ(dune_vm_unmap(NULL, (void *)(BASE + GIB), GIB), 0);
 	CHECK(!is_member(BASE + GIB, id));
-	CHECK_EQ(view->l3[region_index(BASE + GIB)], 0);
+	CHECK_EQ(*view_entry(view, region_index(BASE + GIB)), 0);
 	CHECK_EQ(soft_access(BASE + GIB, SOFT_READ), SOFT_FAULT);
 	soft_leave();
 }
@@ -81,12 +81,29 @@ static void a_fill_waits_for_the_region(void)
 	tell(&user, read_page);
 	sleep_ms(300);
 	CHECK(user.done != user.todo);
-	CHECK_EQ(plat_load(&its_view->l3[region_index(page)]), 0);
+	CHECK_EQ(plat_load(view_entry(its_view, region_index(page))), 0);
 	CHECK(!is_member(page, its_view->id));
 	region_unlock(region_of(page));
 	while (user.done != user.todo)
 		sched_yield();
 	CHECK(is_member(page, its_view->id));
+	helper_end(&user);
+}
+
+/* What one vCPU touches is in no other's view. */
+static void views_have_tables_of_their_own(void)
+{
+	const struct dune_view *mine = soft_self()->vm.view;
+	struct helper user;
+
+	helper_start(&user);
+	helper_does(&user, tell_view);
+	page = BASE + 9 * GIB;
+	helper_does(&user, read_page);
+	CHECK_EQ(*view_entry(its_view, region_index(page)), region_of(page)->l3);
+	CHECK(is_member(page, its_view->id));
+	CHECK_EQ(*view_entry(mine, region_index(page)), 0);
+	CHECK(!is_member(page, mine->id));
 	helper_end(&user);
 }
 
@@ -474,8 +491,8 @@ static void new_space_is_in_every_view(void)
 	index = region_index((uint64_t)blocks);
 	entry = dune_root_default()->region[index].l3;
 	CHECK(entry & 1);
-	CHECK_EQ(soft_self()->vm.view->l3[index], entry);
-	CHECK_EQ(its_view->l3[index], entry);
+	CHECK_EQ(*view_entry(soft_self()->vm.view, index), entry);
+	CHECK_EQ(*view_entry(its_view, index), entry);
 	helper_end(&user);
 }
 
@@ -486,6 +503,7 @@ int main(void)
 	soft_begin();
 	CASE(members_are_who_has_a_copy);
 	CASE(a_fill_waits_for_the_region);
+	CASE(views_have_tables_of_their_own);
 	CASE(found_made_is_not_flushed);
 	CASE(nobody_is_kicked_for_nothing);
 	CASE(who_polls_is_waited_for);
