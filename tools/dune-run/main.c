@@ -76,8 +76,9 @@ static void set_numa(struct argp_state *state, const char *policy)
 {
 	if (numa_available() < 0)
 		argp_error(state, "--numa: this kernel has no NUMA policies");
+	/* Not MPOL_LOCAL: such memory does not follow its threads, vma_policy_mof(). */
 	if (!strcmp(policy, "local") || !strcmp(policy, "replicate"))
-		set_mempolicy(MPOL_LOCAL, NULL, 0);
+		set_mempolicy(MPOL_DEFAULT, NULL, 0);
 	else if (!strcmp(policy, "interleave"))
 		set_mempolicy(MPOL_INTERLEAVE, numa_all_nodes_ptr->maskp,
 			      numa_all_nodes_ptr->size + 1);
