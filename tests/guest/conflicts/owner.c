@@ -53,10 +53,46 @@ static enum owner owner_of_access(const struct emuconflict_site *s)
 	}
 }
 
+static bool is_allocator(const struct emuconflict_site *s)
+{
+	static const char *const names[] = {
+		"rmqueue_bulk", "free_pcppages_bulk", "__free_one_page", "get_page_from_freelist",
+	};
+	struct symbol code = symbol_of(s->rip);
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!code.module && !strcmp(code.name, names[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A struct page whose page Linux' allocator moved between lists of CPUs; the module
+ * writes to it on one of them only, when the page is its own. Seen when memory is
+ * short and those lists are empty.
+ */
+static bool is_handed_on(const struct emuconflict_site *s, long nr)
+{
+	bool allocator = false;
+	int writer = -1;
+
+	for (long i = 0; i < nr; i++) {
+		allocator |= is_allocator(&s[i]);
+		if (owner_of_access(&s[i]) == OWNER_KERNEL)
+			continue;
+		if (writer >= 0 && writer != s[i].cpu)
+			return false;
+		writer = s[i].cpu;
+	}
+	return allocator;
+}
+
 enum owner owner_of(const struct emuconflict_site *s, long nr)
 {
 	enum owner owner = OWNER_CPU;
 
+	if (is_handed_on(s, nr))
+		return OWNER_KERNEL;
 	for (long i = 0; i < nr; i++)
 		if (owner_of_access(&s[i]) < owner)
 			owner = owner_of_access(&s[i]);

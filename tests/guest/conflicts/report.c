@@ -7,7 +7,7 @@
 
 #include "conflicts.h"
 
-#define MAX_SITES 20000
+#define SOME_SITES 20000L
 #define MAX_PRINTED 16		/* accesses of a line */
 
 static const char *const kind_names[] = { "reads", "writes", "updates", "locks" };
@@ -136,18 +136,40 @@ static void json_line(const struct cell *cell, const struct emuconflict_site *s,
 	fprintf(json, "]}");
 }
 
+static struct emuconflict_site *site;
+static long site_room;
+
+static void make_room(long nr)
+{
+	if (nr <= site_room)
+		return;
+	site = realloc(site, nr * sizeof(*site));
+	REQUIRE(site);
+	site_room = nr;
+}
+
+/*
+ * How many; all are in site. The emulator writes to pages that are there only:
+ * Linux may have taken one meanwhile, to see who uses it.
+ */
+static long get_sites(void)
+{
+	long nr = -1;
+
+	make_room(SOME_SITES);
+	for (int tries = 0; tries < 100 && (nr < 0 || nr > site_room); tries++) {
+		make_room(nr);
+		memset(site, 0xff, site_room * sizeof(*site));
+		nr = emuconflict_sites(site, site_room);
+	}
+	REQUIRE(nr >= 0 && nr <= site_room);
+	return nr;
+}
+
 void report_cell(struct cell *cell)
 {
-	static struct emuconflict_site *site;
-	long nr, next;
+	long nr = get_sites(), next;
 
-	if (!site) {
-		site = malloc(MAX_SITES * sizeof(*site));
-		REQUIRE(site);
-		memset(site, 0xff, MAX_SITES * sizeof(*site));
-	}
-	nr = emuconflict_sites(site, MAX_SITES);
-	REQUIRE(nr >= 0 && nr <= MAX_SITES);
 	for (long i = 0; i < nr; i = next) {
 		bool forbidden;
 
