@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -185,6 +186,7 @@ static int paging_setup(struct dune_vm *vm, const struct dune_create_vm *create)
 		.nr_slots = vm->nr_slots,
 		.syscall_entry = create->syscall_entry,
 		.syscall_target = (uint64_t)dune_syscall_entry,
+		.program = getauxval(AT_PHDR),
 		.placement = create->placement,
 		.nodes = create->nodes,
 	};

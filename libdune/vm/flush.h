@@ -56,7 +56,7 @@ static inline void flush_local(struct vm_op *op, u64 start, u64 end)
 static inline u64 flush_members(const struct vm_op *op,
 				const struct dune_region *region, u32 i)
 {
-	u64 word = members_word(&region->members, i);
+	u64 word = members_word(region_members(op->root, region), i);
 
 	if (op->guest && op->local->member_word == i)
 		word &= op->local->others;

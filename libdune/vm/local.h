@@ -13,7 +13,7 @@
 #include "uapi/dune.h"
 
 struct dune_root;
-struct dune_region;
+struct members;
 struct dune_view;
 struct inval_bucket;
 struct vcpu_end;
@@ -64,7 +64,7 @@ struct vm_walk {
 	u64 place;
 	struct pt_table *table;
 	/* Of the root, for the same addresses. */
-	struct dune_region *region;
+	const struct members *members;
 	struct inval_bucket *bucket;
 };
 

@@ -28,12 +28,12 @@ static plat_noinline void settle(struct dune_root *root, struct vm_local *local,
 
 /* For one word of members; *inside is set when some of them are not outside. */
 static inline int ask_members(const struct dune_root *root, struct vm_local *local,
-			      u32 first_id, u64 members, bool *inside)
+			      u32 first_id, u64 word, bool *inside)
 {
 	int kicks = 0;
 
-	for (; members; members &= members - 1) {
-		u32 id = first_id + __builtin_ctzll(members);
+	for (; word; word &= word - 1) {
+		u32 id = first_id + __builtin_ctzll(word);
 		struct dune_vcpu_page *page = vcpu_page(id);
 		enum vreq_state state;
 
@@ -50,7 +50,7 @@ static inline int ask_members(const struct dune_root *root, struct vm_local *loc
 
 /* As flush_others(), cheap when all are outside. */
 static inline void flush_small(struct dune_root *root, struct vm_local *local,
-			       struct dune_region *region)
+			       const struct members *members)
 {
 	bool inside = false;
 	int kicks = 0;
@@ -59,7 +59,7 @@ static inline void flush_small(struct dune_root *root, struct vm_local *local,
 	members_fence();
 	nr = plat_load(&vm_state.nr_words);
 	for (i = 0; i < nr; i++) {
-		u64 others = members_word(&region->members, i);
+		u64 others = members_word(members, i);
 
 		if (local->member_word == i)
 			others &= local->others;
@@ -73,10 +73,10 @@ static inline void flush_small(struct dune_root *root, struct vm_local *local,
  * Does nobody but this thread use the region? The common case of flush_small().
  * The change of the entry was [GT-6]'s fence.
  */
-static inline bool is_alone(const struct vm_local *local, const struct dune_region *region)
+static inline bool is_alone(const struct vm_local *local, const struct members *members)
 {
 	return plat_load(&vm_state.nr_words) == 1 &&
-	       !(members_word(&region->members, 0) & local->others);
+	       !(members_word(members, 0) & local->others);
 }
 
 /* --- one page --- */
@@ -98,7 +98,7 @@ static plat_noinline int flush_and_end(struct dune_root *root, struct vm_local *
 				       const struct vm_walk *walk, u64 irq)
 {
 	dune_rcu_lock_by(local->reader);	/* pages of vCPUs */
-	flush_small(root, local, walk->region);
+	flush_small(root, local, walk->members);
 	dune_rcu_unlock_by(local->reader);
 	vm_mark_end(local);
 	inval_unmark(walk->bucket);
@@ -124,7 +124,7 @@ restrict_page(struct dune_root *root, struct vm_local *local, const struct vm_wa
 	vm_mark_begin(root, addr, addr + PAGE_SIZE, local);
 	hw_invlpg(addr);
 	if ((cached || others_under_way(&root->inval, walk->bucket, 1)) &&
-	    !is_alone(local, walk->region))
+	    !is_alone(local, walk->members))
 		return flush_and_end(root, local, walk, irq);
 	vm_mark_end(local);
 	inval_unmark(walk->bucket);
@@ -239,7 +239,7 @@ static inline bool protect_small(struct dune_root *root, struct vm_local *local,
 	flush_mine(local, start, end);
 	if (gather_needs_flush(&gather) ||
 	    inval_pending(&root->inval, start, end, &gen) != INVAL_NOTHING)
-		flush_small(root, local, region);
+		flush_small(root, local, region_members(root, region));
 	vm_mark_end(&gather);
 	inval_end(&root->inval, start, end);
 	return done;

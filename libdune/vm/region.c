@@ -9,6 +9,10 @@
  *     shootdown, if it takes something away
  *     no copies left: no members
  *
+ * A common region has one copy, and its members are not the fills' to change: who
+ * gets a view is one before its PML4 leads there. So of a change only the order
+ * counts: the copy, the fence of the shootdown, the members.
+ *
  * A leaf that becomes a PD of the same content is replaced in place, in every
  * copy: the page fault handler's own memory may be in it.
  */
@@ -37,15 +41,11 @@ void region_settle_locked(struct dune_root *root, u64 index, u64 gpa)
 	plat_store_release(&region->l3, region_leaf(gpa, rights));
 }
 
-/* The entry, and what members have of it. Without the shootdown. */
-static void set_locked(struct vm_op *op, u64 index, u64 l3)
+static void set_copies_locked(struct vm_op *op, u64 index, u64 copy)
 {
 	struct dune_region *region = &op->root->region[index];
-	u64 copy = region_in_use(l3) ? l3 : 0;
 	u32 nr;
 
-	touch(op->root, index);
-	plat_store_release(&region->l3, l3);
 	members_fence();
 	nr = plat_load(&vm_state.nr_words);
 	for (u32 i = 0; i < nr; i++)
@@ -54,6 +54,28 @@ static void set_locked(struct vm_op *op, u64 index, u64 l3)
 
 			plat_xchg64(view_entry(op->root->view[id], index), copy);
 		}
+}
+
+static void set_common_locked(struct vm_op *op, u64 index, u64 copy)
+{
+	u64 *entry = &op->root->common[index % PT_ENTRIES];
+
+	/* Nobody has used it: the first page fault takes what there is. */
+	if (plat_load(entry))
+		plat_xchg64(entry, copy);
+}
+
+/* The entry, and what members have of it. Without the shootdown. */
+static void set_locked(struct vm_op *op, u64 index, u64 l3)
+{
+	u64 copy = region_in_use(l3) ? l3 : 0;
+
+	touch(op->root, index);
+	plat_store_release(&op->root->region[index].l3, l3);
+	if (region_is_common(index))
+		set_common_locked(op, index, copy);
+	else
+		set_copies_locked(op, index, copy);
 }
 
 /* The same, and nobody uses what it was. */
@@ -65,7 +87,7 @@ static void set_and_flush_locked(struct vm_op *op, u64 index, u64 l3)
 	vm_mark_begin(op->root, region_start(index), region_start(index + 1), region);
 	flush_region(op, region, region_start(index), region_start(index + 1));
 	vm_mark_end(region);
-	if (!region_in_use(l3))
+	if (!region_in_use(l3) && !region_is_common(index))
 		for (u32 i = 0; i < MEMBERS_WORDS; i++)
 			plat_store(&region->members.word[i], 0);
 }

@@ -23,6 +23,27 @@ static u64 next_walk_base(void)
 	return mine < WALK_NUMBERS ? walk_base(mine) : WALK_NOWHERE;
 }
 
+static bool common_init(struct vm_local *local, struct dune_root *root)
+{
+	root->common_regions = (u64)&root->region[NR_REGIONS];
+	if (vm_state.common == COMMON_NONE)
+		return true;
+	root->common = pool_page(local);
+	if (!root->common)
+		return false;
+	root->common_regions = (u64)&root->region[vm_state.common * PT_ENTRIES];
+	plat_note(root->common, PAGE_SIZE, "PDPT");
+	return true;
+}
+
+static void common_end(struct vm_local *local, struct dune_root *root)
+{
+	if (!root->common)
+		return;
+	plat_note_gone(root->common);
+	pool_page_put(local, root->common);
+}
+
 struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
 {
 	char *blocks = space_get(local, ROOT_BLOCKS);
@@ -32,6 +53,10 @@ struct dune_root *root_alloc(struct vm_local *local, u32 pcid)
 		return NULL;
 	root = (struct dune_root *)(blocks + REGIONS_SIZE);
 	root->region = (struct dune_region *)blocks;
+	if (!common_init(local, root)) {
+		space_put(blocks, ROOT_BLOCKS);
+		return NULL;
+	}
 	root->pt.geom = &pt_x86;
 	root->pcid = pcid;
 	root->walk_base = next_walk_base();
@@ -237,6 +262,7 @@ void root_destroy(struct vm_local *local, struct dune_root *root)
 		plat_note_gone(&root->region[i]);
 	}
 	copies_release(local);
+	common_end(local, root);
 	pcid_put(root->pcid);
 	plat_note_gone(root);
 	space_put(root->region, ROOT_BLOCKS);

@@ -149,6 +149,19 @@ static void changes_init(void)
 	pt_change_init(&vm_state.to_cow, &pt_x86, PT_RIGHTS, PT_COW);
 }
 
+/*
+ * What every thread uses: the program's code and data. Not where mmap() puts memory,
+ * which threads use apart.
+ */
+static void common_init(u64 program)
+{
+	u64 mapped = region_index((u64)vm_state.slot_hva) / PT_ENTRIES;
+
+	vm_state.common = region_index(program) / PT_ENTRIES;
+	if (!program || vm_state.common == mapped)
+		vm_state.common = COMMON_NONE;
+}
+
 static int base_init(void)
 {
 	struct dune_root *base = root_alloc(vm_local_here(), 0);
@@ -174,6 +187,7 @@ int paging_init(const struct vm_setup *setup)
 	hw_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 	err = slots_init(setup->nr_slots);
 	plat_guest_init(&ops);
+	common_init(setup->program);
 	if (!err)
 		err = base_init();
 	if (!err)

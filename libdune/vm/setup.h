@@ -11,6 +11,7 @@ struct vm_setup {
 	u32 nr_slots;
 	u64 syscall_entry;	/* where SYSCALL lands in the guest */
 	u64 syscall_target;	/* where it shall go on */
+	u64 program;		/* an address of it; 0: no common PDPT */
 	u32 placement;		/* enum dune_placement, and its nodes; numa.c */
 	u64 nodes;
 };

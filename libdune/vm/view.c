@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Views; see view.h. A view's entry of a region is not 0 exactly when its vCPU is
- * a member; both change under the region's lock.
+ * a member; both change under the region's lock. Of common regions it is a member
+ * as long as it has a view, by root->viewers.
  *
  * A page fault in the guest fills its own view. Only what is pinned is put into
  * views of other threads, too.
@@ -76,10 +77,11 @@ int view_slot(u64 index, u64 *gpa)
 static void copy_locked(struct dune_view *view, struct dune_region *region,
 			u64 index)
 {
-	members_join(&region->members, view->id);
+	if (!region_is_common(index))
+		members_join(&region->members, view->id);
 	plat_store_release(view_entry(view, index), region->l3);
 	plat_note(region, sizeof(*region), "dune_region");
-	if (bit_get(view->used, index / PT_ENTRIES))
+	if (region_is_common(index) || bit_get(view->used, index / PT_ENTRIES))
 		return;
 	bit_set(view->used, index / PT_ENTRIES);
 	plat_note(view_entry(view, index & ~(u64)(PT_ENTRIES - 1)), PAGE_SIZE, "PDPT");
@@ -125,6 +127,8 @@ static void pml4_init(struct dune_view *view)
 
 	for (unsigned int i = 0; i < VIEW_TABLES; i++)
 		view->pml4[i] = pt_x86.make_table(gpa + i * VIEW_STRIDE * sizeof(u64));
+	if (view->root->common)
+		view->pml4[vm_state.common] = pt_x86.make_table(plat_pa(view->root->common));
 	for (unsigned int i = 0; i < PT_ENTRIES / 2; i++)
 		view->pml4[PT_ENTRIES / 2 + i] = vm_state.kernel_half[i];
 }
@@ -256,6 +260,8 @@ static void link_locked(struct dune_view *view)
 	view->next = view->owner->views;
 	view->owner->views = view;
 	view->root->view[view->id] = view;
+	/* [GT-5] Before its CR3 can be loaded, which leads to the common regions. */
+	members_join(&view->root->viewers, view->id);
 }
 
 static void unlink_locked(struct dune_view *view)
@@ -266,6 +272,7 @@ static void unlink_locked(struct dune_view *view)
 		p = &(*p)->next;
 	*p = view->next;
 	view->root->view[view->id] = NULL;
+	members_leave(&view->root->viewers, view->id);
 }
 
 struct dune_view *view_create(struct dune_root *root, struct vm_local *local)
@@ -398,7 +405,7 @@ int view_pin(struct vm_local *by, u64 index, enum pin pin)
 /* Of what is pinned: the region's entry, and where the view has its copy. */
 static int prepare_region(struct dune_root *root, u64 *half, u64 index)
 {
-	const struct dune_view view = { .l3 = half };
+	const struct dune_view view = { .root = root, .l3 = half };
 	struct dune_region *region = &root->region[index];
 	u64 gpa;
 	int err = view_slot(index, &gpa);

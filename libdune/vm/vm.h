@@ -9,6 +9,8 @@
  *   view      what a vCPU's CR3 points to: a PML4 and copies of level-3 entries;
  *             PDs and all below are shared by the views of a root
  *   member    of a region: a vCPU whose view has a copy of its entry
+ *   common    the 512 GiB where the program is: all views of a root have one PDPT
+ *             for them, and each vCPU with a view is a member of all their regions
  *
  * Code here is of kind "guest" (internal.h): trap handlers call it, the #PF
  * handler fills views. So no vector registers, and no libc but where it says so.
@@ -70,13 +72,16 @@ struct dune_root {
 	u32 family;			/* that shares pages by PT_COW; 0: never cloned */
 	u32 is_clone;			/* not who keeps the memory; constant */
 	struct dune_root *next;		/* of all; views_lock */
+	u64 *common;			/* the PDPT, or NULL; constant */
+	u64 common_regions;		/* address of the first one, or of none; constant */
 	struct inval inval;		/* operations under way */
 	struct dune_view *view[DUNE_MAX_VCPUS];	/* by vCPU; views_lock */
+	struct members viewers;		/* vCPUs that have a view; written under views_lock */
 	u64 touched[NR_REGIONS / 64];	/* regions whose l3 is not 0 any more */
 };
 
 struct dune_view {
-	u64 *l3;			/* its 256 PDPTs: view_entry() */
+	u64 *l3;			/* its 256 PDPTs but the common one: view_entry() */
 	u64 *pml4;
 	u64 cr3;			/* guest physical address of pml4 | PCID */
 	struct dune_root *root;
@@ -103,6 +108,9 @@ struct vm_vcpu {
 #define VIEW_GROUP	64u
 #define VIEW_STRIDE	(VIEW_GROUP * PT_ENTRIES)
 
+/* As vm_state.common: there is no such PDPT. */
+#define COMMON_NONE	(NR_REGIONS / PT_ENTRIES)
+
 #define COW_LOCKS	64u
 
 /* Of the process; forgotten by a forked child. */
@@ -112,6 +120,7 @@ struct vm_state {
 	u64 *slot_hva;			/* by slot: whose memory it is; 0: not seen yet */
 	u32 nr_slots;
 	u32 nr_words;			/* of members: in use, from the first on */
+	u32 common;			/* index of its PML4 entry; constant */
 	u32 caps;			/* DUNE_CAP_* */
 	u32 views_lock, space_lock;
 	u32 cow_lock[COW_LOCKS];	/* cow.h */
@@ -177,10 +186,26 @@ static inline u64 region_start(u64 index)
 	return index << REGION_SHIFT;
 }
 
-/* The view's copy of a region's entry. */
+static inline bool region_is_common(u64 index)
+{
+	return index / PT_ENTRIES == vm_state.common;
+}
+
+/* The view's copy of a region's entry; the one that all views have, if it is common. */
 static inline u64 *view_entry(const struct dune_view *view, u64 index)
 {
+	if (region_is_common(index))
+		return &view->root->common[index % PT_ENTRIES];
 	return &view->l3[index / PT_ENTRIES * VIEW_STRIDE + index % PT_ENTRIES];
+}
+
+/* Whom changes in the region concern. */
+static inline const struct members *region_members(const struct dune_root *root,
+						   const struct dune_region *region)
+{
+	u64 offset = (u64)region - root->common_regions;
+
+	return offset < PT_ENTRIES * sizeof(*region) ? &root->viewers : &region->members;
 }
 
 /* The first region from this one on that anybody has used; NR_REGIONS: none. */

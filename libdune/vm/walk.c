@@ -20,7 +20,7 @@ bool walk_fill(struct vm_local *local, u64 addr)
 		walk = walk_at(local, addr);
 		walk->place = walk_place(local, addr);
 		walk->table = table;
-		walk->region = region;
+		walk->members = region_members(local->quick, region);
 		walk->bucket = inval_bucket(&local->quick->inval, addr);
 		plat_store(&table->place, walk->place);
 		plat_unlock(&table->lock);

@@ -15,6 +15,9 @@
  * WHOLE	the region is unmapped as one, mapped again, and unmapped
  * PART		its page is unmapped, by two threads
  * BOTH		one of each
+ * COMMON	as WHOLE; the copy is that of all views, and somebody else fills it,
+ *		too: the vCPU is a member from before its first use of the root on
+ * SHARED	the same, and as BOTH
  *
  * Mutants:
  * MUT_BIT_LATE		[PART] the member bit is set after the copy was stored
@@ -36,9 +39,24 @@
  * MUT_ABSENT_UNLOCKED	[BOTH] the same of a region, without its lock
  * MUT_NO_GRACE		[BOTH] the PD is freed right after the shootdown
  * MUT_FREE_FIRST	it is freed before the shootdown
+ * MUT_JOIN_LATE	[COMMON] the vCPU is a member after its CR3 is loaded
+ * MUT_JOIN_NO_FENCE	[SHARED] its bit is in the store buffer when it is
+ * MUT_COMMON_KEPT	[COMMON] the copy stays
+ * MUT_COMMON_LATE	[COMMON] it goes after the shootdown
+ * MUT_COMMON_MEMBERS	[COMMON] members are read before it goes
+ * MUT_COMMON_RESET	[COMMON] members are reset after the shootdown
+ * MUT_COMMON_FILL	[COMMON] who fills it takes no lock
  */
 #include "tso.inc"
 
+#ifdef SHARED
+#define ALL_VIEWS
+#define BOTH
+#endif
+#ifdef COMMON
+#define ALL_VIEWS
+#define WHOLE
+#endif
 #if !defined(WHOLE) && !defined(PART) && !defined(BOTH)
 #define BOTH
 #endif
@@ -92,6 +110,70 @@ end:	do
 #define FILL_UNLOCKED
 #endif
 
+#ifdef ALL_VIEWS
+/* The #PF handler of any vCPU; this one's, or that of another member. */
+inline fill_common()
+{
+#ifndef MUT_COMMON_FILL
+	lock(region_lock);
+#endif
+	copy = master;
+	view = copy;
+#ifndef MUT_COMMON_FILL
+	unlock_region();
+#endif
+	copy = 0
+}
+
+proctype other_fills()
+{
+	byte copy;
+
+	fill_common();
+	fill_common()
+}
+
+/* A view is made, and its CR3 loaded. */
+inline join()
+{
+#ifndef MUT_JOIN_LATE
+	tso_store(member, 1);
+#ifndef MUT_JOIN_NO_FENCE
+	tso_fence(member);		/* [GT-5] */
+#endif
+#endif
+	in_root = true;
+#ifdef MUT_JOIN_LATE
+	tso_store(member, 1);
+	tso_fence(member);
+#endif
+}
+
+inline part_from_root()
+{
+	in_root = false;
+	flush();
+	tso_store(member, 0);
+	tso_fence(member)
+}
+
+proctype vcpu()
+{
+	byte copy, stays;
+
+	do
+	:: stays < 2 ->
+		stays++;
+		join();
+		if
+		:: view == 0 -> fill_common()
+		:: skip
+		fi;
+		part_from_root()
+	:: true -> break
+	od
+}
+#else
 /* The #PF handler: the view has no entry for the region. */
 inline fill()
 {
@@ -171,6 +253,7 @@ proctype vcpu()
 	od;
 	view_gone = true
 }
+#endif
 
 /* Members hear of it. */
 inline shootdown()
@@ -180,6 +263,30 @@ inline shootdown()
 	:: else
 	fi
 }
+
+#ifdef ALL_VIEWS
+/* The copy, by xchg, then the members; nobody is taken off. */
+inline change_common()
+{
+#ifdef MUT_COMMON_MEMBERS
+	heard = member.mem;
+#endif
+#if !defined(MUT_COMMON_KEPT) && !defined(MUT_COMMON_LATE)
+	view = 0;
+#endif
+#ifndef MUT_COMMON_MEMBERS
+	heard = member.mem;			/* [GT-6] */
+#endif
+	shootdown();
+#ifdef MUT_COMMON_LATE
+	view = 0;
+#endif
+#ifdef MUT_COMMON_RESET
+	member.mem = 0;
+#endif
+	skip
+}
+#endif
 
 inline unmap_whole()
 {
@@ -196,6 +303,9 @@ inline unmap_whole()
 		unlock(pd_lock)
 	:: else
 	fi;
+#ifdef ALL_VIEWS
+	change_common();
+#else
 #ifndef MUT_MEMBERS_FIRST
 	heard = member.mem;
 #endif
@@ -226,6 +336,7 @@ inline unmap_whole()
 	:: heard -> member.mem = 0
 	:: else
 	fi;
+#endif
 #endif
 #ifndef MUT_NO_RESET_LOCK
 	unlock(region_lock);
@@ -365,6 +476,9 @@ init {
 #endif
 #ifdef PART
 		run part();
+#endif
+#ifdef ALL_VIEWS
+		run other_fills();
 #endif
 		run vcpu();
 		run walks();

@@ -407,6 +407,7 @@ void soft_init(uint32_t caps)
 	const struct vm_setup setup = {
 		.caps = caps, .nr_slots = NR_SLOTS,
 		.syscall_entry = 0xffffffff81e00ff6, .syscall_target = 0x1234,
+		.program = SOFT_PROGRAM,
 	};
 
 	if (paging_init(&setup)) {

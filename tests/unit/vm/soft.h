@@ -11,6 +11,9 @@
 #include "dune.h"
 #include "vm.h"
 
+/* An address in the 512 GiB that all views have in common. */
+#define SOFT_PROGRAM	0x180000000000ull
+
 /* Once, before the first thread. seed: of delays. */
 void soft_init(uint32_t caps);
 /* The calling thread gets a vCPU, and gives it back; outside of the guest. */

@@ -307,21 +307,23 @@ static void *live(void *arg)
 	return NULL;
 }
 
+/* Every second cell is in the PDPT that views have in common. */
 static void cells_init(unsigned int r)
 {
 	for (unsigned int i = 0; i < NR_CELLS; i++) {
 		struct cell *cell = &cells[r][i];
+		uint64_t base = i % 2 ? SOFT_PROGRAM : BASE;
 
 		cell->root = roots[r];
 		if (i < NR_SMALL) {
 			cell->len = PAGE;
-			cell->addr = BASE + 7 * MIB2 + i * PAGE;
+			cell->addr = base + 7 * MIB2 + i * PAGE;
 		} else if (i < NR_SMALL + NR_LARGE) {
 			cell->len = MIB2;
-			cell->addr = BASE + GIB + (i - NR_SMALL) * MIB2;
+			cell->addr = base + GIB + (i - NR_SMALL) * MIB2;
 		} else {
 			cell->len = GIB;
-			cell->addr = BASE + (3 + i - NR_SMALL - NR_LARGE) * GIB;
+			cell->addr = base + (3 + i - NR_SMALL - NR_LARGE) * GIB;
 		}
 		cell->state = make_state(0, true, 0, ALL);
 	}
