@@ -4,35 +4,105 @@
  * asm.h has how they lie. A group of areas is mapped at once and kept; what a
  * thread leaves is for the next one on its node.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "area.h"
 #include "vm/pool.h"
 
+uint64_t dune_heads;
+
 /* Under dune_lock(). */
 static struct area_depot {
 	struct dune_thread *free;
-	struct dune_thread *fresh;	/* never used, with those behind it in its group */
-	unsigned int nr_fresh;
+	uint64_t fresh;			/* stacks of the next one; used neither */
+	unsigned int nr_fresh;		/* so many, in their group */
 } depots[POOL_NODES];
-static struct dune_thread *groups;	/* all, by their first area, which is in use first */
+static uint64_t groups[WINDOW_GROUPS];	/* by their number in the window; 0: none */
+static unsigned int nr_groups;
 
-static struct dune_thread *group_map(void)
+static uint64_t map(uint64_t size, int prot)
 {
-	char *p, *start;
+	void *p = mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	p = mmap(NULL, 2 * GROUP_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
-		return NULL;
-	start = (char *)(((uintptr_t)p + GROUP_SIZE - 1) & ~(GROUP_SIZE - 1));
-	if (start > p)
-		munmap(p, start - p);
-	if (start < p + GROUP_SIZE)
-		munmap(start + GROUP_SIZE, p + GROUP_SIZE - start);
-	madvise(start, GROUP_SIZE, MADV_NOHUGEPAGE);
-	return (struct dune_thread *)start;
+		return 0;
+	/* Only saves memory. */
+	madvise(p, size, MADV_NOHUGEPAGE);
+	return (uint64_t)p;
+}
+
+static void unmap(uint64_t start, uint64_t end)
+{
+	if (start < end)
+		munmap((void *)start, end - start);
+}
+
+/* What an address in a group's stacks leads to is its own. */
+static uint64_t *group_at(uint64_t addr)
+{
+	return &groups[addr / GROUP_SIZE % WINDOW_GROUPS];
+}
+
+/* One of so many that lie side by side, whose number is free: 0 and errno, 1: none is. */
+static uint64_t group_of(unsigned int nr)
+{
+	uint64_t size = (nr + 1) * GROUP_SIZE, p = map(size, PROT_READ | PROT_WRITE);
+	uint64_t group = (p + GROUP_SIZE - 1) & ~(GROUP_SIZE - 1ul);
+
+	if (!p)
+		return 0;
+	while (group + GROUP_SIZE <= p + size && *group_at(group))
+		group += GROUP_SIZE;
+	if (group + GROUP_SIZE > p + size) {
+		unmap(p, p + size);
+		return 1;
+	}
+	unmap(p, group);
+	unmap(group + GROUP_SIZE, p + size);
+	return group;
+}
+
+static uint64_t group_map(void)
+{
+	uint64_t group = group_of(1);
+
+	/* Of one more than there are, one has a number of its own. */
+	return group == 1 ? group_of(nr_groups + 1) : group;
+}
+
+static int add_group_locked(struct area_depot *depot)
+{
+	uint64_t group;
+
+	if (!dune_heads)
+		dune_heads = map(HEADS_SIZE, PROT_READ | PROT_WRITE);
+	if (!dune_heads)
+		return -1;
+	if (nr_groups == WINDOW_GROUPS) {
+		errno = ENOSPC;
+		return -1;
+	}
+	group = group_map();
+	if (!group)
+		return -1;
+	*group_at(group) = group;
+	nr_groups++;
+	depot->fresh = group;
+	depot->nr_fresh = GROUP_THREADS;
+	return 0;
+}
+
+static struct dune_thread *take_fresh_locked(struct area_depot *depot)
+{
+	struct dune_thread *t = dune_thread_at((void *)depot->fresh);
+
+	t->stacks = depot->fresh;
+	t->node = depot - depots;
+	depot->fresh += THREAD_STACK_SIZE;
+	depot->nr_fresh--;
+	return t;
 }
 
 static struct dune_thread *take_locked(struct area_depot *depot)
@@ -41,53 +111,28 @@ static struct dune_thread *take_locked(struct area_depot *depot)
 
 	if (t) {
 		depot->free = t->next;
-	} else if (depot->nr_fresh) {
-		t = depot->fresh;
-		depot->fresh = (struct dune_thread *)((char *)t + THREAD_STACK_SIZE);
-		depot->nr_fresh--;
-	}
-	return t;
-}
-
-static struct dune_thread *add_locked(struct area_depot *depot, struct dune_thread *group)
-{
-	group->next_group = groups;
-	groups = group;
-	depot->fresh = group;
-	depot->nr_fresh = GROUP_THREADS;
-	return take_locked(depot);
-}
-
-static struct dune_thread *take_or_add(struct area_depot *depot)
-{
-	struct dune_thread *t, *group = NULL;
-
-	dune_lock();
-	t = take_locked(depot);
-	dune_unlock();
-	if (!t)
-		group = group_map();
-	if (!group)
 		return t;
-	dune_lock();
-	/* Another thread may have come first. */
-	t = take_locked(depot);
-	if (!t)
-		t = add_locked(depot, group);
-	dune_unlock();
-	if (t != group)
-		munmap(group, GROUP_SIZE);
-	return t;
+	}
+	if (!depot->nr_fresh && add_group_locked(depot))
+		return NULL;
+	return take_fresh_locked(depot);
 }
 
 struct dune_thread *area_get(void)
 {
-	unsigned int node = node_here() % POOL_NODES;
-	struct dune_thread *t = take_or_add(&depots[node]);
+	struct dune_thread *t;
+	uint64_t stacks;
+	uint32_t node;
 
+	dune_lock();
+	t = take_locked(&depots[node_here() % POOL_NODES]);
+	dune_unlock();
 	if (!t)
 		return NULL;
-	memset(t, 0, offsetof(struct dune_thread, next_group));
+	stacks = t->stacks;
+	node = t->node;
+	memset(t, 0, sizeof(*t));
+	t->stacks = stacks;
 	t->node = node;
 	plat_note(t, sizeof(*t), "dune_thread");
 	return t;
@@ -106,12 +151,11 @@ void area_put(struct dune_thread *t)
 
 void area_forget(void)
 {
-	struct dune_thread *group, *next;
-
-	for (group = groups; group; group = next) {
-		next = group->next_group;
-		munmap(group, GROUP_SIZE);
-	}
-	groups = NULL;
+	for (unsigned int i = 0; i < WINDOW_GROUPS; i++)
+		unmap(groups[i], groups[i] ? groups[i] + GROUP_SIZE : 0);
+	unmap(dune_heads, dune_heads ? dune_heads + HEADS_SIZE : 0);
+	dune_heads = 0;
+	nr_groups = 0;
+	memset(groups, 0, sizeof(groups));
 	memset(depots, 0, sizeof(depots));
 }

@@ -6,6 +6,8 @@
 #ifndef DUNE_ASM_H
 #define DUNE_ASM_H
 
+#include <linux/const.h>
+
 /* struct dune_thread */
 #define THREAD_FD		0
 #define THREAD_ENTERED		4
@@ -36,6 +38,7 @@
 #define THREAD_TRAP_DEPTH	32
 #define THREAD_TRAP_EPOCH	36
 #define THREAD_IN_RING3		40
+#define THREAD_TSS		48
 #define THREAD_IST_PF		84	/* in the TSS */
 #define THREAD_STAY		152	/* its struct dune_regs */
 #define THREAD_STAY_IRET	296
@@ -84,12 +87,17 @@
 #define PF_NO_FILL	0x80004009
 
 /*
- * A thread's area: THREAD_STACKS stacks. Stack i is that of the guest's IST i + 1,
- * that of page faults first, with struct dune_thread at its low end; the last one
- * is the host stack. The areas of GROUP_THREADS threads are one aligned allocation:
- * stack 0 of each of them, then stack 1 of each, and so on. So what threads that
- * only wait have touched, in stack 0, shares tables of Linux and of the EPT, and
- * THREAD_MASK makes an address in any stack that of its struct dune_thread.
+ * A thread's area: its struct dune_thread, and THREAD_STACKS stacks. Stack i is that
+ * of the guest's IST i + 1, that of page faults first; the last one is the host stack.
+ * The stacks of GROUP_THREADS threads are interleaved: stack 0 of each of them, then
+ * stack 1 of each, and so on; this is a group, one aligned allocation. The structs of
+ * all threads are side by side, in the order of their stacks 0. So what threads that
+ * only wait have touched shares pages and tables of Linux and of the EPT.
+ *
+ * Any address in a stack leads to its thread. Shifted, the offset in the stack is less
+ * than a struct; THREAD_MASK takes it away, and the stack's number; dune_heads is where
+ * the structs begin. Of an address's upper bits it leaves those by which no two
+ * groups are the same: their numbers in a window of WINDOW_GROUPS.
  *
  * An IST's stack has a level for each handler that may run on it, and a
  * last one for the trap that is one too many (its page faults of our own are
@@ -100,12 +108,18 @@
 #define TRAP_LEVELS		8	/* DUNE_TRAP_NESTING + 1 */
 #define THREAD_STACK_SIZE	(TRAP_LEVEL_SIZE * TRAP_LEVELS)
 #define THREAD_STACKS		8
-#define GROUP_THREADS		4
+#define GROUP_THREADS		8
+#define WINDOW_GROUPS		_AC(128, UL)
 #define THREAD_STACK_STRIDE	(THREAD_STACK_SIZE * GROUP_THREADS)
 #define THREAD_STACK_TOP(i)	((i) * THREAD_STACK_STRIDE + THREAD_STACK_SIZE)
 #define HOST_STACK_TOP		THREAD_STACK_TOP(THREAD_STACKS - 1)
 #define GROUP_SIZE		(THREAD_STACK_STRIDE * THREAD_STACKS)
-#define THREAD_MASK		(-GROUP_SIZE | (THREAD_STACK_STRIDE - THREAD_STACK_SIZE))
+#define WINDOW_SIZE		(GROUP_SIZE * WINDOW_GROUPS)
+#define THREAD_SHIFT		8
+#define THREAD_SIZE		(THREAD_STACK_SIZE >> THREAD_SHIFT)
+#define HEADS_SIZE		(WINDOW_SIZE >> THREAD_SHIFT)
+#define THREAD_MASK \
+	((WINDOW_SIZE - GROUP_SIZE + THREAD_STACK_STRIDE - THREAD_STACK_SIZE) >> THREAD_SHIFT)
 #define USER_BITS		47	/* of an address */
 /* From host_sp down: a stack of the guest's own that nothing else uses. */
 #define USER_STACK_OFFSET	(THREAD_STACK_SIZE / 2)

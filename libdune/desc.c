@@ -58,11 +58,10 @@ void dune_gdt_build(struct dune_thread *t)
 
 void dune_tss_build(struct dune_thread *t)
 {
-	uint64_t base = (uint64_t)t;
 	unsigned int i;
 
 	for (i = 1; i < THREAD_STACKS; i++)
-		t->tss.ist[i - 1] = base + THREAD_STACK_TOP(i - 1);
+		t->tss.ist[i - 1] = t->stacks + THREAD_STACK_TOP(i - 1);
 	t->tss.rsp[0] = t->tss.ist[IST_EXCEPTION - 1];
 	t->tss.iomap = sizeof(t->tss);		/* no I/O bitmap */
 }

@@ -65,6 +65,7 @@ struct user_stay {
 	void *xsave;			/* ring 3's, or NULL */
 };
 
+/* Cleared when a thread gets it, but for what is area.c's. */
 struct dune_thread {
 	int fd;				/* the vCPU */
 	uint32_t entered;		/* in Dune mode, or a signal handler's frame is below us */
@@ -93,15 +94,13 @@ struct dune_thread {
 
 	struct dune_thread *next;	/* list of all, or of the free ones */
 	struct dune_thread *prev;
-	uint32_t node;			/* to whose areas it returns */
+	uint32_t node;			/* area.c: to whose areas it returns */
+	uint64_t stacks;		/* area.c: low end of stack 0 */
 
 	/* dune-run: the thread pointer of our libc, where the program has another. */
 	uint64_t own_fs;
 	struct dune_regs landing;	/* constant: where a trapped guest leaves to */
 	struct dune_crash crash;
-
-	/* Last, for it is not cleared. area.c: of a group's first one */
-	struct dune_thread *next_group;
 };
 
 struct dune_vm {
@@ -138,6 +137,7 @@ ASM_AT(dune_thread, host_sp, THREAD_HOST_SP);
 ASM_AT(dune_thread, enter_error, THREAD_ENTER_ERROR);
 ASM_AT(dune_thread, grace.depth, THREAD_TRAP_DEPTH);
 ASM_AT(dune_thread, in_ring3, THREAD_IN_RING3);
+ASM_AT(dune_thread, tss, THREAD_TSS);
 ASM_AT(dune_thread, tss.ist[0], THREAD_IST_PF);
 ASM_AT(dune_thread, stay.regs, THREAD_STAY);
 ASM_AT(dune_thread, stay.iret, THREAD_STAY_IRET);
@@ -182,8 +182,11 @@ _Static_assert(DUNE_RUN == ASM_DUNE_RUN, "stub.S");
 _Static_assert(DUNE_EXIT_SYSCALL == 0, "stub.S");
 _Static_assert(DUNE_EXIT_RETRY == ASM_EXIT_RETRY, "stub.S");
 _Static_assert(sizeof(struct dune_tss) == 104, "TSS layout");
-_Static_assert((GROUP_SIZE & (GROUP_SIZE - 1)) == 0 && !(GROUP_THREADS & (GROUP_THREADS - 1)),
+_Static_assert(!(WINDOW_SIZE & (WINDOW_SIZE - 1)) && !(GROUP_SIZE & (GROUP_SIZE - 1)) &&
+	       !(THREAD_STACK_STRIDE & (THREAD_STACK_STRIDE - 1)),
 	       "a trap finds its thread by its stack");
+_Static_assert(GROUP_THREADS * WINDOW_GROUPS >= DUNE_MAX_VCPUS, "areas for all");
+_Static_assert(sizeof(struct dune_thread) <= THREAD_SIZE, "area.c");
 _Static_assert(TRAP_LEVELS == DUNE_TRAP_NESTING + 1, "trap_entry.S");
 _Static_assert(DUNE_IPI_NESTING < DUNE_TRAP_NESTING, "leaves INT some levels");
 _Static_assert(sizeof(struct dune_trap) % 16 == 0, "trap_entry.S: the handler's stack");
@@ -197,7 +200,6 @@ ASM_AT(dune_trap, cs, TRAP_CS);
 ASM_AT(dune_trap, rflags, TRAP_RFLAGS);
 ASM_AT(dune_trap, rsp, TRAP_RSP);
 ASM_AT(dune_trap, ss, TRAP_SS);
-_Static_assert(sizeof(struct dune_thread) <= 8192, "leaves a last level for page faults");
 _Static_assert(TRAP_ALLOW == DUNE_TRAP_ALLOW && DUNE_TRAP_ALLOW > 15, "trap_entry.S");
 _Static_assert(offsetof(struct dune_trap, fault_addr) == TRAP_FAULT_ADDR, "trap_entry.S");
 _Static_assert(VECTOR_PF == DUNE_VECTOR_PF && VECTOR_DB == DUNE_VECTOR_DB,
@@ -253,6 +255,9 @@ void dune_trap_pf(void);		/* a label */
 
 /* The linker's: this library, or the program it is linked into. */
 extern const char __ehdr_start[], _end[];
+
+/* area.c: where the threads' structs begin, asm.h. 0: there is none yet */
+extern uint64_t dune_heads;
 
 /* init.c */
 __attribute__((format(printf, 1, 2))) void dune_why_set(const char *fmt, ...);
@@ -348,10 +353,16 @@ static inline bool dune_alive(void)
 	return page && __atomic_load_n(&page->alive, __ATOMIC_ACQUIRE);
 }
 
-/* Whose stack this is, if it is a run stub's or a trap's. */
+/* Whose stack this is, if it is a run stub's or a trap's: else anybody's, or nobody's. */
 static inline struct dune_thread *dune_thread_at(const void *sp)
 {
-	return (struct dune_thread *)((uintptr_t)sp & (uintptr_t)(intptr_t)THREAD_MASK);
+	return (void *)(dune_heads + ((uintptr_t)sp >> THREAD_SHIFT & THREAD_MASK));
+}
+
+/* Is this in one of the thread's own stacks? */
+static inline bool dune_in_stacks(const struct dune_thread *t, const void *sp)
+{
+	return (uintptr_t)sp - (t->stacks & -GROUP_SIZE) < GROUP_SIZE && dune_thread_at(sp) == t;
 }
 
 static inline bool dune_crash_wanted(void)

@@ -134,18 +134,19 @@ static int stack_span(struct vm_span *span)
 static int memory_keep(struct dune_thread *t)
 {
 	uint64_t tls = (uint64_t)__builtin_thread_pointer(), reader = vcpu_reader();
-	uint64_t group = (uint64_t)t & -GROUP_SIZE;
+	uint64_t group = t->stacks & -GROUP_SIZE;
 	struct vm_span spans[THREAD_SPANS] = {
 		/* Exceptions are delivered there, or handled with it. */
 		{ group, group + GROUP_SIZE },
+		{ (uint64_t)t, (uint64_t)t + THREAD_SIZE },
 		{ (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE },
 		{ reader, reader + 1 },
 		/* Running code needs these. */
 		{ tls - dune_vm.tls_size, tls + PAGE_SIZE },
 	};
-	int err = stack_span(&spans[4]);
+	int err = stack_span(&spans[5]);
 
-	for (unsigned int i = 0; i < 3 && !err; i++)
+	for (unsigned int i = 0; i < 4 && !err; i++)
 		err = vm_pin_range(&t->vm, spans[i].start, spans[i].end);
 	return err ? err : vm_share_thread(&t->vm, spans);
 }
@@ -199,7 +200,7 @@ static struct dune_thread *thread_create(int *err)
 	if (*err)
 		goto err_fd;
 
-	t->host_sp = (uint64_t)t + HOST_STACK_TOP;
+	t->host_sp = t->stacks + HOST_STACK_TOP;
 	t->landing.rip = (uint64_t)dune_trap_landing;
 	t->landing.rsp = t->host_sp;
 	t->landing.rdi = (uint64_t)t;
@@ -336,7 +337,7 @@ bool dune_threads_passed(uint32_t epoch)
 /* Is this code on one of the thread's own stacks: a trap's handler, a landing? */
 static bool on_own_stack(const struct dune_thread *t)
 {
-	return dune_thread_at(__builtin_frame_address(0)) == t;
+	return dune_in_stacks(t, __builtin_frame_address(0));
 }
 
 /* depth alone may be that of handlers that a signal's handler gave up. */

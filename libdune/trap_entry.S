@@ -91,7 +91,9 @@ dune_trap_vectors:
 	cld
 	mov	%rsp, %rdi
 	mov	%rsp, %rbx
-	and	$THREAD_MASK, %rbx
+	shr	$THREAD_SHIFT, %rbx
+	and	$THREAD_MASK, %ebx
+	add	dune_heads(%rip), %rbx
 	/*
 	 * INT n of a vector that has an error code does not push one. Then this looks
 	 * at RFLAGS, of which bit 1 is always set.

@@ -360,7 +360,7 @@ static void selectors_and_stacks_are_sound(void)
 	enter();
 	t = dune_thread_current();
 	leave();
-	CHECK_EQ((uint64_t)t & (THREAD_STACK_SIZE - 1), 0);
+	CHECK_EQ((uint64_t)t & (THREAD_SIZE - 1), 0);
 	CHECK_EQ(t->page->gdt[2] >> 40 & 0xff, 0x9b);
 	CHECK_EQ(t->page->gdt[3] >> 40 & 0xff, 0x93);
 	CHECK_EQ(t->page->gdt[8] >> 40 & 0xff, 0x8b);
@@ -378,6 +378,12 @@ static void selectors_and_stacks_are_sound(void)
 	}
 	CHECK(t->host_sp - THREAD_STACK_SIZE >= t->tss.ist[6]);
 	CHECK(dune_thread_at((char *)t->host_sp - 1) == t);
+	CHECK(dune_in_stacks(t, (char *)t->tss.ist[0] - 1));
+	CHECK(dune_in_stacks(t, (char *)t->host_sp - 1));
+	CHECK(!dune_in_stacks(t, (char *)t->host_sp));
+	/* The same but for the bits that tell no groups apart. */
+	CHECK(dune_thread_at((char *)t->host_sp - 1 + WINDOW_SIZE) == t);
+	CHECK(!dune_in_stacks(t, (char *)t->host_sp - 1 + WINDOW_SIZE));
 }
 
 int main(void)

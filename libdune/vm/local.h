@@ -36,7 +36,7 @@ struct vm_batch {
 };
 
 /* share.c: memory of the thread that no clone copies. */
-#define THREAD_SPANS	5u
+#define THREAD_SPANS	6u
 
 struct vm_span {
 	u64 start, end;
@@ -56,7 +56,7 @@ struct vm_cells {
 };
 
 /* walk.h: a level-1 table, by what it maps */
-#define VM_WALKS	64u
+#define VM_WALKS	128u	/* a page of them */
 #define WALK_SPAN	(1ull << 21)
 #define WALK_NOWHERE	(1ull << 63)
 
@@ -94,7 +94,7 @@ struct vm_local {
 	plat_rcu_t *retired;
 	u32 nr_retired;
 	bool reclaiming;
-	struct vm_walk walk[VM_WALKS];
+	struct vm_walk *walk;		/* VM_WALKS of them; walk_none: not yet */
 };
 
 #endif /* DUNE_VM_LOCAL_H */

@@ -3,6 +3,7 @@
 #include "copy.h"
 #include "op.h"
 #include "pool.h"
+#include "walk.h"
 
 struct vm_state vm_state;
 struct vm_vcpu vm_vcpus[DUNE_MAX_VCPUS];
@@ -103,6 +104,7 @@ void vm_local_end(struct vm_local *local)
 	pt_cache_drain(&local->cache);
 	copies_release(local);
 	rcu_end(local);
+	walk_end(local);
 	pool_drain(local);
 }
 

@@ -164,7 +164,8 @@ static void common_init(u64 program)
 
 static int base_init(void)
 {
-	struct dune_root *base = root_alloc(vm_local_here(), 0);
+	struct vm_local *local = vm_local_here();
+	struct dune_root *base = local ? root_alloc(local, 0) : NULL;
 
 	if (!base)
 		return -ENOMEM;
@@ -173,7 +174,7 @@ static int base_init(void)
 	vm_state.base = base;
 	/* What the first dune_enter() would have to do. */
 	plat_rcu_register();
-	return view_reserve(vm_local_here());
+	return view_reserve(local);
 }
 
 int paging_init(const struct vm_setup *setup)

@@ -3,6 +3,7 @@
 #include "pool.h"
 #include "vcpus.h"
 #include "view.h"
+#include "walk.h"
 
 /* So that an end needs no memory. */
 struct vcpu_end {
@@ -28,6 +29,7 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	if (id >= DUNE_MAX_VCPUS)
 		return -EIO;
 	vm_plain_adopt(local);
+	walk_begin(local);
 	local->id = id;
 	local->owner = id + 1;
 	local->member_word = id / 64;

@@ -17,7 +17,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Remember addr's table in the active root. False: there is none. */
+/* Nothing is remembered: a thread has no memory for it before it uses a short way. */
+void walk_begin(struct vm_local *local);
+void walk_end(struct vm_local *local);
+/* Remember addr's table in the active root. False: there is none, or no memory. */
 bool walk_fill(struct vm_local *local, u64 addr);
 
 #pragma GCC visibility pop

@@ -23,7 +23,7 @@ static __thread long signals, bad_stack, bad_tls, bad_mode;
 /* What libdune's asm.h says of the stacks on which a thread takes traps. */
 static uintptr_t area_of(uintptr_t sp)
 {
-	return sp & (uintptr_t)(intptr_t)THREAD_MASK;
+	return (sp & -GROUP_SIZE) + (sp >> THREAD_SHIFT & THREAD_MASK);
 }
 
 static void mark_area(void)
@@ -33,12 +33,14 @@ static void mark_area(void)
 		uint64_t base;
 	} __attribute__((packed)) gdt;
 
-	const uint64_t *tss;
+	const uint64_t *desc;
+	uint64_t tss, ist;
 
-	/* The TSS is in it. */
 	asm volatile("sgdt %0" : "=m"(gdt));
-	tss = (const uint64_t *)gdt.base + DUNE_GUEST_TR / 8;
-	area = area_of((tss[0] >> 16 & 0xffffff) | tss[0] >> 56 << 24 | tss[1] << 32);
+	desc = (const uint64_t *)gdt.base + DUNE_GUEST_TR / 8;
+	tss = (desc[0] >> 16 & 0xffffff) | desc[0] >> 56 << 24 | desc[1] << 32;
+	memcpy(&ist, (const char *)tss + THREAD_IST_PF - THREAD_TSS, sizeof(ist));
+	area = area_of(ist - 1);
 }
 
 static void mark_stack(void)

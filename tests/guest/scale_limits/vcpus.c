@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -14,8 +15,11 @@
 #define STEPS		8
 #define AT_A_TIME	4
 
-/* Of what is not a stack; the goal is 24: docs/scale-limits.md. */
-#define VCPU_BYTES	(38 * KIB)
+/* Of what is not a stack. */
+#define VCPU_BYTES	(24 * KIB)
+
+/* Linux has programs and their heaps far below, and mmap() above: at most 2 TiB down. */
+#define MMAP_LOW	0x7e0000000000ul
 
 static pthread_t threads[VCPUS];
 static struct work {
@@ -156,9 +160,12 @@ void vcpus_at_once(void)
 static void *idle(void *arg)
 {
 	volatile char stack[32 * KIB];
+	void *volatile mine;
 
-	/* Its own stack is no part of the vCPU. */
+	/* Its own stack is no part of the vCPU, nor what libc keeps for who allocates. */
 	memset((char *)stack, 1, sizeof(stack));
+	mine = malloc(100);
+	free(mine);
 	arrive();
 	wait_to_go(1);
 	mode_enter();
@@ -169,8 +176,8 @@ static void *idle(void *arg)
 }
 
 /*
- * What the threads' areas have: the stacks of the run stub and of traps, and a page
- * with struct dune_thread. Of all mappings these alone have no huge pages and are
+ * What the threads' areas have: the stacks of the run stub and of traps, and half a
+ * page with struct dune_thread. Of all mappings these alone have no huge pages and are
  * kept by fork().
  */
 static long areas_kb(void)
@@ -187,6 +194,29 @@ static long areas_kb(void)
 	}
 	fclose(f);
 	return sum;
+}
+
+/*
+ * More 512 GiB than one in which mmap() has put memory: Linux' random layout may be
+ * across a border. Each costs a view a page.
+ */
+static long more_slots(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long start, slot = -1ul;
+	long more = 0;
+	char line[512];
+
+	REQUIRE(f);
+	while (fgets(line, sizeof(line), f)) {
+		/* Not the program, nor the first thread's stack and the vDSO. */
+		if (sscanf(line, "%lx", &start) != 1 || start < MMAP_LOW || strchr(line, '['))
+			continue;
+		more += slot != -1ul && slot != start >> 39;
+		slot = start >> 39;
+	}
+	fclose(f);
+	return more;
 }
 
 void vcpus_idle(void)
@@ -207,7 +237,7 @@ void vcpus_idle(void)
 	let_go(VCPUS, 1);
 	wait_for_all(2 * VCPUS);
 	took = memory_since(&before);
-	stacks = (stacks + areas_kb()) * 1024 / VCPUS - PAGE;
+	stacks = (stacks + areas_kb()) * 1024 / VCPUS - PAGE / 2;
 	let_go(VCPUS, 2);
 	join(VCPUS);
 	settle(vcpus);
@@ -215,7 +245,7 @@ void vcpus_idle(void)
 	report_each("an idle vCPU, stacks included", &took, VCPUS);
 	printf("    %-34s %8ld bytes of stacks, %ld beyond\n", "of it", stacks, each);
 	if (!is_debug_kernel() && !opt.native)
-		CHECK_IN(each, 8 * KIB, VCPU_BYTES);
+		CHECK_IN(each, 8 * KIB, VCPU_BYTES + more_slots() * PAGE);
 }
 
 /* ---- one after the other ---- */

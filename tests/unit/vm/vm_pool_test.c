@@ -134,12 +134,22 @@ static void pages_stay_on_their_node(void)
 		pool_page_put(mine(), pages[i]);
 }
 
+/* With memory to remember tables in. */
+static void protect_a_page(void)
+{
+	soft_enter();
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(dune_vm_protect(NULL, (void *)0x100000000000ull, PAGE_SIZE, DUNE_R), 0);
+	soft_leave();
+}
+
 static void *takes_and_ends(void *arg)
 {
 	void *page[POOL_MAGAZINE], *cell[50];
 
 	(void)arg;
 	soft_begin();
+	protect_a_page();
 	for (unsigned int i = 0; i < POOL_MAGAZINE; i++)
 		page[i] = pool_page(mine());
 	for (unsigned int i = 0; i < 50; i++) {
@@ -157,16 +167,19 @@ static void *takes_and_ends(void *arg)
 
 static void threads_that_end_leave_nothing_behind(void)
 {
-	uint64_t made = 0;
+	uint64_t made = 0, in_use = 0;
 	pthread_t thread;
 
 	for (int i = 0; i < 300; i++) {
 		pthread_create(&thread, NULL, takes_and_ends, NULL);
 		pthread_join(thread, NULL);
-		if (i == 100)
+		if (i == 100) {
 			made = pool_made();
+			in_use = made - pool_idle();
+		}
 	}
 	CHECK_EQ(pool_made(), made);
+	CHECK_EQ(pool_made() - pool_idle(), in_use);
 }
 
 /*
