@@ -135,4 +135,13 @@ static inline uint64_t cost_now(void)
 	return clock_ns();
 }
 
+/* That this CPU took, in the guest too; 0 where nothing counts them. */
+static inline uint64_t interrupts_now(void)
+{
+	if (!have_emucount)
+		return 0;
+	return emucount_read(EMUCOUNT_SELF, EMU_EXTINT) +
+	       emucount_read(EMUCOUNT_SELF, EMU_EXIT(1));
+}
+
 #endif /* BENCH_COMMON_H */

@@ -5,12 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "quantile.h"
+#include "switches.h"
 
 #define MAX_RESULTS 400
 #define MAX_REPS 420
 #define MAX_WATCHED 64
+/* So many times the repetitions, at most, until one is quiet. */
+#define TRIES 10
 
 struct results {
 	int nr;
@@ -25,7 +29,16 @@ static int nr_watched;
 /* Of the measurement that runs: written between repetitions. */
 static uint32_t cost[MAX_REPS], own_cost;
 static uint32_t delta[MAX_REPS][NR_EVENTS];
+static bool quiet[MAX_REPS];
 static uint64_t before[NR_EVENTS], after[NR_EVENTS];
+
+/* Of the repetition that runs. */
+static struct {
+	uint64_t switches;	/* before it */
+	bool ended, alone;
+	bool rested;		/* it begins with a sleep */
+	uint64_t events[NR_EVENTS];
+} own;
 
 void results_init(void)
 {
@@ -193,6 +206,18 @@ void result_costs(struct result *r, uint32_t *cost, const uint8_t *clean, int n)
 	r->mean = sum / n;
 }
 
+static void sum_up_quiet(struct result *r, int reps)
+{
+	uint32_t v[MAX_REPS];
+
+	for (int k = 0; k < reps; k++)
+		if (quiet[k])
+			v[r->quiet++] = delta[k][EVENTS_SELF + EMU_IPI];
+	qsort(v, r->quiet, sizeof(*v), by_value);
+	if (r->quiet)
+		r->quiet_ipis = v[r->quiet / 2];
+}
+
 static void sum_up(struct result *r, int reps)
 {
 	uint8_t clean[MAX_REPS];
@@ -219,18 +244,91 @@ void measure_cost(uint64_t c)
 	own_cost = c;
 }
 
+/*
+ * After a long wait for others it is another thread's turn on this CPU, whenever the
+ * operation sleeps: let that one have it before.
+ */
+static void rest(void)
+{
+	static const struct timespec some_ticks = { .tv_nsec = 20000000 };
+
+	sys3(SYS_nanosleep, (long)&some_ticks, 0, 0);
+}
+
+/* An interrupt while it is read may switch after what was read. */
+void measure_own_begin(void)
+{
+	uint64_t irqs;
+
+	if (!have_emucount)
+		return;
+	if (own.rested)
+		rest();
+	do {
+		irqs = interrupts_now();
+		own.switches = switches_here();
+	} while (interrupts_now() != irqs);
+}
+
+/* The count of switches last: reading it makes system calls. */
+void measure_own_end(int threads)
+{
+	if (!have_emucount)
+		return;
+	memset(own.events, 0, sizeof(own.events));
+	snapshot_cpu(own.events + EVENTS_SELF, EMUCOUNT_SELF);
+	snapshot_dune(own.events);
+	own.alone = switches_here() - own.switches == (uint64_t)threads;
+	own.ended = true;
+}
+
+/* What came after the operation's end is not its own. */
+static void take_own_events(void)
+{
+	if (!own.ended)
+		return;
+	memcpy(after + EVENTS_SELF, own.events + EVENTS_SELF, EMU_NR * sizeof(*after));
+	memcpy(after + EVENTS_VCPU, own.events + EVENTS_VCPU,
+	       DUNE_NR_VCPU_COUNTERS * sizeof(*after));
+}
+
 static uint64_t sample_here(const struct sampling *s, int rep)
 {
 	uint64_t t0, t1;
 
 	own_cost = 0;
+	own.ended = own.alone = false;
 	s->setup(s->arg, rep);
 	snapshot_before(before);
 	t0 = cost_now();
 	s->op(s->arg, rep);
 	t1 = cost_now();
 	snapshot_after(after);
+	take_own_events();
 	return own_cost ? own_cost : t1 - t0;
+}
+
+static void store_delta(uint32_t d[NR_EVENTS])
+{
+	for (int i = 0; i < NR_EVENTS; i++)
+		d[i] = after[i] - before[i];
+}
+
+/* Beyond those that count, until one is quiet. */
+static void wait_for_quiet(struct result *r, int reps, const struct sampling *s)
+{
+	uint32_t d[NR_EVENTS];
+
+	own.rested = true;
+	for (int k = reps; !r->quiet && k < reps * TRIES; k++) {
+		sample_here(s, k + WARM_UP);
+		store_delta(d);
+		if (own.alone && !disturbed(d)) {
+			r->quiet = 1;
+			r->quiet_ipis = d[EVENTS_SELF + EMU_IPI];
+		}
+	}
+	own.rested = false;
 }
 
 static const struct result *measure_by(const struct label *label, int reps,
@@ -248,10 +346,13 @@ static const struct result *measure_by(const struct label *label, int reps,
 		if (k < 0)
 			continue;
 		cost[k] = c / label_ops(label);
-		for (int i = 0; i < NR_EVENTS; i++)
-			delta[k][i] = after[i] - before[i];
+		store_delta(delta[k]);
+		quiet[k] = own.alone && !disturbed(delta[k]);
 	}
 	sum_up(r, reps);
+	sum_up_quiet(r, reps);
+	if (own.ended && !r->quiet)
+		wait_for_quiet(r, reps, s);
 	return r;
 }
 
@@ -311,10 +412,10 @@ void result_print(const struct result *r)
 	const struct label *l = &r->label;
 	enum where where;
 
-	printf("result op=%s pages=%d state=%s who=%s caller=%s mode=%s vcpus=%d reps=%d clean=%d min=%u median=%u mean=%.1f max=%u p99=%u low=%u high=%u\n",
+	printf("result op=%s pages=%d state=%s who=%s caller=%s mode=%s vcpus=%d reps=%d clean=%d min=%u median=%u mean=%.1f max=%u p99=%u low=%u high=%u quiet=%d\n",
 	       l->op, l->pages, l->state, l->who, l->caller, mode_name(l->mode),
 	       l->vcpus, r->reps, r->clean, r->min, r->median, r->mean, r->max,
-	       r->p99, r->low, r->high);
+	       r->p99, r->low, r->high, r->quiet);
 	for (int i = 0; i < NR_EVENTS; i++) {
 		const char *name = event_name(i, &where);
 

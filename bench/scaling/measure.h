@@ -34,6 +34,9 @@ struct label {
  * Costs are those of the repetitions that no interrupt of this CPU disturbed
  * (of all, when fewer than a tenth are); events are medians and means of all.
  * The median of more repetitions is between low and high with a chance of 95 %.
+ * Quiet repetitions are those with measure_own_begin() in which the CPU did nothing
+ * but the operation: what else runs there may send IPIs. When there is none, more
+ * repetitions are made, each after a sleep, until one is: for its IPIs alone.
  */
 struct result {
 	struct label label;
@@ -43,6 +46,8 @@ struct result {
 	double mean;
 	uint32_t event[NR_EVENTS];	/* medians, of whole repetitions */
 	float event_mean[NR_EVENTS];	/* per operation */
+	int quiet;
+	uint32_t quiet_ipis;		/* median of this CPU's, in them; only if quiet > 0 */
 };
 
 /* Results live in memory shared with children, so the parent can judge. */
@@ -64,6 +69,15 @@ const struct result *measure(const struct label *label, int reps,
 
 /* op() knows its cost better, because it waited or changed CPU: this is it. */
 void measure_cost(uint64_t c);
+
+/*
+ * For an op() that waits for others at its end: setup() ends with the first, the
+ * operation itself with the second. Events of this CPU and vCPU are those up to there.
+ * threads: to how many the CPU goes in one operation, its own again included. Where
+ * nothing counts events neither does anything.
+ */
+void measure_own_begin(void);
+void measure_own_end(int threads);
 
 /*
  * The same for an operation that somebody else makes and counts: sample()

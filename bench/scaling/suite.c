@@ -123,6 +123,7 @@ static void run_team(const void *arg)
 
 struct solo {
 	struct work work;
+	const struct suite_protocol *protocol;
 	volatile char *next;
 };
 
@@ -134,6 +135,7 @@ static void solo_setup(void *arg, int rep)
 	s->next = team_page(rep * group % TEAM_PAGES);
 	s->work.before(s->next);
 	helpers_settle();
+	measure_own_begin();
 }
 
 /* What the others do because of it belongs to it as well: their flush comes later. */
@@ -144,6 +146,8 @@ static void solo_op(void *arg, int rep)
 
 	s->work.op(s->next);
 	measure_cost(cost_now() - begun);
+	if (s->protocol->sent == IPIS_ARE_OURS)
+		measure_own_end(s->protocol->threads);
 	helpers_settle();
 }
 
@@ -158,7 +162,7 @@ static void run_beside(const void *arg)
 {
 	const struct job *j = arg;
 	struct label label = suite_beside_label(j->op, j->beside, j->mode);
-	struct solo solo = { .work = work_of(j) };
+	struct solo solo = { .work = work_of(j), .protocol = j->op->protocol };
 	const struct crowd crowd = {
 		"runs", HELPER_SPIN, options.max_vcpus - 1, 1, options.max_vcpus - 1,
 	};

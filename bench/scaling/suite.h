@@ -40,6 +40,7 @@ struct suite_protocol {
 	int guest_kicks;	/* for the program's page tables, of who uses the same GiB */
 	int ipis;		/* interrupts of threads by threads */
 	enum { TOGETHER, ONE_BY_ONE } sends;	/* those */
+	int threads;		/* to so many its CPU goes, its own again included */
 	/* It frees, and takes long: ticks and RCU wake kernel threads elsewhere, by IPIs. */
 	enum { IPIS_ARE_OURS, LINUX_WAKES } sent;
 };

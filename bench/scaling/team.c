@@ -114,14 +114,6 @@ static void gather_for_round(int member)
 	barrier();
 }
 
-static uint64_t interrupts(void)
-{
-	if (!have_emucount)
-		return 0;
-	return emucount_read(EMUCOUNT_SELF, EMU_EXTINT) +
-	       emucount_read(EMUCOUNT_SELF, EMU_EXIT(1));
-}
-
 int team_round_ops(const struct work *work)
 {
 	return work->ops ? work->ops : TEAM_PAGES / (work->group ? work->group : 1);
@@ -151,12 +143,12 @@ static void work_round(struct member *self, int first)
 		work->before(p);
 		if (work->layout == SHARED)
 			barrier();
-		irqs = interrupts();
+		irqs = interrupts_now();
 		t0 = cost_now();
 		work->op(p);
 		t1 = cost_now();
 		self->clean[first + i] = work->samples == ALL ||
-					interrupts() == irqs;
+					interrupts_now() == irqs;
 		self->cost[first + i] = (own_cost ? own_cost : t1 - t0) / divisor();
 	}
 }

@@ -113,6 +113,8 @@ static const struct suite_way way_switch = {
 #define EVERYWHERE	(SUITE_IN(LOCAL) | SUITE_IN(NEIGHBOUR) | SUITE_IN(SHARED))
 
 static const struct suite_protocol silent = { 0 };
+/* The partner and back. */
+static const struct suite_protocol switches = { .threads = 2 };
 /* madvise() leaves the shootdown to Linux' own flush. */
 static const struct suite_protocol rides = { .shootdowns = 1 };
 /* mprotect(): what Linux does later is not sure to be a flush. */
@@ -126,7 +128,7 @@ static const struct suite_op ops[] = {
 	  SUITE_BOTH(way_tlb_flush), &kicks },
 	{ "futex", "none", EVERYWHERE, 1, FLAT, SUITE_BOTH(way_futex), &silent },
 	{ "context_switch", "none", SUITE_IN(LOCAL), 1, FLAT_LEAST, SUITE_BOTH(way_switch),
-	  &silent },
+	  &switches },
 };
 
 int main(int argc, char **argv)
