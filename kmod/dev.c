@@ -5,6 +5,7 @@
  * once. Outside everything else.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -116,16 +117,39 @@ out:
 	return err;
 }
 
+/* A new vCPU's file, which the caller has not seen yet. */
+static struct file *vcpu_file(struct dune_vm *vm, struct dune_create_vcpu *req,
+			      void __user *arg)
+{
+	struct file *file = vcpu_create_file(vm, &req->id);
+
+	if (IS_ERR(file) || !copy_to_user(arg, req, sizeof(*req)))
+		return file;
+	fput(file);
+	return ERR_PTR(-EFAULT);
+}
+
 static long create_vcpu(struct dune_file *f, void __user *arg)
 {
 	struct dune_vm *vm = file_vm(f);
 	struct dune_create_vcpu req;
+	struct file *file;
+	int fd;
 
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
-	if (req.flags || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
+	if (!vm || req.flags || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
 		return -EINVAL;
-	return vm ? vcpu_create_fd(vm) : -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = vcpu_file(vm, &req, arg);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
 }
 
 static long get_slot(struct dune_file *f, void __user *arg)
@@ -214,6 +238,15 @@ static vm_fault_t slot_table_fault(struct vm_fault *vmf)
 	return give_page(vmf, slots_table_page(&vma_vm(vmf)->slots, i));
 }
 
+/* An id that no vCPU has had is no memory. */
+static vm_fault_t vcpu_pages_fault(struct vm_fault *vmf)
+{
+	unsigned long id = vmf->pgoff - (DUNE_MMAP_VCPU_PAGES >> PAGE_SHIFT);
+	struct page *page = vcpu_pages_at(&vma_vm(vmf)->vcpu_pages, id);
+
+	return page ? give_page(vmf, page) : VM_FAULT_SIGBUS;
+}
+
 static const struct vm_operations_struct vm_page_ops = {
 	.fault = vm_page_fault,
 };
@@ -222,28 +255,48 @@ static const struct vm_operations_struct slot_table_ops = {
 	.fault = slot_table_fault,
 };
 
+static const struct vm_operations_struct vcpu_pages_ops = {
+	.fault = vcpu_pages_fault,
+};
+
+/* What of the vm fd can be mapped, and with which rights never. */
+static const struct area {
+	unsigned long offset, size;
+	const struct vm_operations_struct *ops;
+	unsigned long never, may_never;
+} areas[] = {
+	{ DUNE_MMAP_VM_PAGE, PAGE_SIZE, &vm_page_ops,
+	  VM_WRITE | VM_EXEC, VM_MAYWRITE | VM_MAYEXEC },
+	{ DUNE_MMAP_SLOT_TABLE, DUNE_SLOT_TABLE_SIZE, &slot_table_ops,
+	  VM_WRITE | VM_EXEC, VM_MAYWRITE | VM_MAYEXEC },
+	{ DUNE_MMAP_VCPU_PAGES, DUNE_VCPU_PAGES_SIZE, &vcpu_pages_ops,
+	  VM_EXEC, VM_MAYEXEC },
+};
+
+static const struct area *area_of(const struct vm_area_struct *vma)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(areas); i++)
+		if (vma->vm_pgoff == areas[i].offset >> PAGE_SHIFT)
+			return &areas[i];
+	return NULL;
+}
+
 static int dune_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct dune_file *f = file->private_data;
-	unsigned long size = vma->vm_end - vma->vm_start;
+	const struct area *area = area_of(vma);
 
 	if (current->mm != f->mm)
 		return -EPERM;
-	if (!file_vm(f))
+	if (!file_vm(f) || !area || vma->vm_end - vma->vm_start != area->size)
 		return -EINVAL;
-	if (!(vma->vm_flags & VM_SHARED) ||
-	    vma->vm_flags & (VM_WRITE | VM_EXEC))
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & area->never)
 		return -EINVAL;
-	if (vma->vm_pgoff == DUNE_MMAP_VM_PAGE >> PAGE_SHIFT &&
-	    size == PAGE_SIZE)
-		vma->vm_ops = &vm_page_ops;
-	else if (vma->vm_pgoff == DUNE_MMAP_SLOT_TABLE >> PAGE_SHIFT &&
-		 size == DUNE_SLOT_TABLE_SIZE)
-		vma->vm_ops = &slot_table_ops;
-	else
-		return -EINVAL;
+	vma->vm_ops = area->ops;
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
+	vm_flags_clear(vma, area->may_never);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ static u64 vcpu_key(const struct dune_vcpu *vcpu, enum dune_place_kind kind)
 	return 2ull * vcpu->id + kind + 1;
 }
 
-/* The page of that kind, or NULL: it has none (any more). stats->lock is held. */
+/* The page of that kind. stats->lock is held: those listed have both. */
 static const void *vcpu_memory(const struct dune_vcpu *vcpu, enum dune_place_kind kind)
 {
 	return kind == DUNE_PLACE_VCPU_PAGE ? vcpu->page : READ_ONCE(vcpu->vmx.vmcs);
@@ -59,10 +59,8 @@ static const struct dune_vcpu *next_vcpu(struct stats_vm *stats, u64 after,
 	enum dune_place_kind k;
 
 	list_for_each_entry(vcpu, &stats->vcpus, of_stats) {
-		if (vcpu->retired)
-			continue;
 		for (k = DUNE_PLACE_VMCS; k <= DUNE_PLACE_VCPU_PAGE; k++) {
-			if (vcpu_key(vcpu, k) <= after || !vcpu_memory(vcpu, k))
+			if (vcpu_key(vcpu, k) <= after)
 				continue;
 			if (!best || vcpu_key(vcpu, k) < vcpu_key(best, *kind)) {
 				best = vcpu;
@@ -77,12 +75,11 @@ static void tell_vcpu(struct collect *c, const struct dune_vcpu *vcpu,
 		      enum dune_place_kind kind)
 {
 	struct dune_place *place = next_place(c);
-	const void *page = vcpu_memory(vcpu, kind);
 	int cpu = READ_ONCE(vcpu->vmx.last_cpu);
 
 	place->kind = kind;
 	place->vcpu = vcpu->id;
-	place->node = page ? node_of(page) : NUMA_NO_NODE;
+	place->node = node_of(vcpu_memory(vcpu, kind));
 	if (cpu != VMX_NO_CPU)
 		place->user_node = cpu_to_node(cpu);
 	c->req->cursor[0] = vcpu_key(vcpu, kind);

@@ -186,7 +186,7 @@ bool stats_vm_uses_node(struct stats_vm *stats, int node)
 
 	mutex_lock(&stats->lock);
 	list_for_each_entry(vcpu, &stats->vcpus, of_stats)
-		uses |= !vcpu->retired && READ_ONCE(vcpu->node) == node;
+		uses |= READ_ONCE(vcpu->node) == node;
 	mutex_unlock(&stats->lock);
 	return uses;
 }

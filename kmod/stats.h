@@ -8,7 +8,7 @@
  *
  *   stats_user   one per effective uid, as long as a vm or a fd refers to it
  *   stats_vm     one per vm; outlives it while a fd refers to it
- *   vCPU         in its stats_vm's list until it is freed
+ *   vCPU         in its stats_vm's list until it is retired
  *
  * Lock cards.
  * users_lock, mutex (stats.c). Protects: the list of users, their last
@@ -41,7 +41,7 @@ struct stats_vm {
 	struct dune_vm *vm;		/* user->lock; NULL once it ended */
 	struct mutex lock;
 	struct list_head vcpus;		/* lock; dune_vcpu.of_stats */
-	struct stats_totals gone;	/* lock; freed vCPUs and, at last, the vm */
+	struct stats_totals gone;	/* lock; retired vCPUs and, at last, the vm */
 };
 
 /*
@@ -55,7 +55,7 @@ struct stats_vm *stats_vm_get(struct stats_vm *stats);
 void stats_vm_put(struct stats_vm *stats);
 
 void stats_vcpu_begin(struct dune_vcpu *vcpu);
-/* Before its page goes. */
+/* It counts no more; before its page is another one's, and its VMCS freed. */
 void stats_vcpu_end(struct dune_vcpu *vcpu);
 
 /* Is one of the vm's vCPUs on a CPU of that NUMA node, or was last? */

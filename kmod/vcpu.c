@@ -15,14 +15,16 @@ void vcpu_retire(struct dune_vcpu *vcpu)
 
 	if (vcpu->retired)
 		return;
-	vcpu->retired = true;
+	WRITE_ONCE(vcpu->retired, true);
 	/* Refused after a bug only: what may be in use is never freed. */
-	if (residency_retire(&vcpu->vmx) == RESIDENCY_DONE)
-		vmx_vcpu_destroy(&vcpu->vmx);
-	else
-		vcpu->leaked = true;
+	vcpu->leaked = residency_retire(&vcpu->vmx) != RESIDENCY_DONE;
+	/* Nothing is counted any more. With the id the page goes. */
+	stats_vcpu_end(vcpu);
 	pt_cache_drain(&vcpu->tables);
-	ida_free(&vm->vcpu_ids, vcpu->id);
+	if (!vcpu->leaked) {
+		vmx_vcpu_destroy(&vcpu->vmx);
+		vcpu_pages_put(&vm->vcpu_pages, vcpu->id);
+	}
 	vm_count_live(vm, DUNE_VM_vcpus, -1);
 }
 
@@ -37,13 +39,10 @@ static void vcpu_free(struct dune_vcpu *vcpu)
 
 	thread_exit_unwatch(vcpu);
 	vcpu_retire(vcpu);
-	stats_vcpu_end(vcpu);
 	if (vcpu->leaked)
 		return;
 	put_pid(vcpu->owner);
-	plat_note_gone(vcpu->page);
 	plat_note_gone(vcpu);
-	free_page((unsigned long)vcpu->page);
 	kfree(vcpu);
 	vm_put(vm);
 }
@@ -63,6 +62,12 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 {
 	struct dune_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
+	/*
+	 * It is another vCPU's, or will be. What is mapped already stays so: the
+	 * process has that page in its mapping of all of them anyway.
+	 */
+	if (READ_ONCE(vcpu->retired))
+		return VM_FAULT_SIGBUS;
 	vmf->page = virt_to_page(vcpu->page);
 	get_page(vmf->page);
 	return 0;
@@ -96,25 +101,25 @@ static const struct file_operations vcpu_fops = {
 };
 
 /* Complete but in nobody's list yet. */
-static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
+static struct dune_vcpu *vcpu_create(struct dune_vm *vm)
 {
 	struct dune_vcpu *vcpu;
-	int err = -ENOMEM;
+	int id, err;
 
 	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
 	if (!vcpu)
-		return ERR_PTR(err);
-	vcpu->page = plat_page_alloc(0);
-	if (!vcpu->page)
+		return ERR_PTR(-ENOMEM);
+	id = vcpu_pages_get(&vm->vcpu_pages, &vcpu->page);
+	if (id < 0) {
+		err = id;
 		goto err_vcpu;
+	}
 	err = vmx_vcpu_create(&vcpu->vmx, &vcpu->page->regs,
 			      pt_root_pa(&vm->ept.first.pt));
 	if (err)
-		goto err_page;
+		goto err_id;
 	plat_note(vcpu, sizeof(*vcpu), "dune_vcpu");
-	plat_note(vcpu->page, PAGE_SIZE, "dune_vcpu_page");
 	vcpu->id = id;
-	vcpu->page->id = id;
 	vcpu_preempt_init(vcpu);
 	vcpu->owner = get_pid(task_pid(current));
 	vcpu->vm = vm_get(vm);
@@ -130,32 +135,24 @@ static struct dune_vcpu *vcpu_create(struct dune_vm *vm, u32 id)
 	stats_vcpu_begin(vcpu);
 	return vcpu;
 
-err_page:
-	free_page((unsigned long)vcpu->page);
+err_id:
+	vcpu_pages_put(&vm->vcpu_pages, id);
 err_vcpu:
 	kfree(vcpu);
 	return ERR_PTR(err);
 }
 
-int vcpu_create_fd(struct dune_vm *vm)
+struct file *vcpu_create_file(struct dune_vm *vm, u64 *id)
 {
-	struct dune_vcpu *vcpu;
-	int id, fd;
+	struct dune_vcpu *vcpu = vcpu_create(vm);
+	struct file *file;
 
-	id = ida_alloc_max(&vm->vcpu_ids, DUNE_MAX_VCPUS - 1,
-			   GFP_KERNEL_ACCOUNT);
-	if (id < 0)
-		return id;
-	vcpu = vcpu_create(vm, id);
-	if (IS_ERR(vcpu)) {
-		ida_free(&vm->vcpu_ids, id);
-		return PTR_ERR(vcpu);
-	}
+	if (IS_ERR(vcpu))
+		return ERR_CAST(vcpu);
+	*id = vcpu->id;
 	thread_exit_watch(vcpu);
-
-	fd = anon_inode_getfd("[dune-vcpu]", &vcpu_fops, vcpu,
-			      O_RDWR | O_CLOEXEC);
-	if (fd < 0)
+	file = anon_inode_getfile("[dune-vcpu]", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file))
 		vcpu_free(vcpu);
-	return fd;
+	return file;
 }

@@ -3,10 +3,11 @@
  * struct dune_vcpu: one per thread that enters Dune mode, behind a fd of its
  * own. Only its owner runs it; flushers know CPUs, not vCPUs.
  *
- * Lifetime: VMCS and table pages go when the owner exits or the fd is closed,
- * whichever is first (vcpu_retire()); the object goes with the fd. DUNE_RUN holds
- * the file and runs on the owner, so both find the vCPU outside of it. A re-entry
- * (reenter.h) holds nothing: it has irqs off, and retiring waits for its CPU.
+ * Lifetime: VMCS, table pages, the id and with it the page go when the owner exits
+ * or the fd is closed, whichever is first (vcpu_retire()); the object goes with the
+ * fd. DUNE_RUN holds the file and runs on the owner, so both find the vCPU outside of
+ * it. A re-entry (reenter.h) holds nothing: it has irqs off, and retiring waits for
+ * its CPU. After it nothing touches the page: it may be another vCPU's.
  */
 #ifndef KMOD_VCPU_H
 #define KMOD_VCPU_H
@@ -29,7 +30,7 @@ enum vcpu_phase {
 struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
-	struct dune_vcpu_page *page;	/* constant; user space writes it too */
+	struct dune_vcpu_page *page;	/* constant; the id's; user space writes it too */
 	u32 id;				/* constant; its own in the vm until retired */
 
 	/* Owner only. */
@@ -58,8 +59,8 @@ struct dune_vcpu {
 	struct hlist_node by_owner ____cacheline_aligned; /* thread_exit_linux.c */
 	struct list_head of_stats;	/* vm->stats->lock */
 	struct work_struct retire;	/* queued by the owner's exit */
-	bool retired;			/* release and retire work only */
-	bool leaked;			/* the same: in use for ever */
+	bool retired;			/* set by release or retire work; page faults read it */
+	bool leaked;			/* release and retire work only: in use for ever */
 };
 
 static __always_inline void vcpu_count_n(struct dune_vcpu *vcpu,
@@ -78,8 +79,8 @@ static inline void vcpu_count(struct dune_vcpu *vcpu, enum dune_vcpu_counter c)
 	asm volatile("incq %0" : "+m" (vcpu->page->counters[c]) : : "cc");
 }
 
-/* dev.c: a new vCPU of vm for current; its fd or a negative errno. */
-int vcpu_create_fd(struct dune_vm *vm);
+/* vcpu.c: a new vCPU of vm for current; its file or ERR_PTR. *id is what it got. */
+struct file *vcpu_create_file(struct dune_vm *vm, u64 *id);
 
 /* sched-hooks/preempt_linux.c; owner only. */
 void vcpu_load(struct dune_vcpu *vcpu);

@@ -218,7 +218,7 @@ struct dune_vm *vm_create(const struct placement *placement)
 		return ERR_PTR(-ENOMEM);
 	vm->mm = current->mm;
 	vm->tgid = current->tgid;
-	ida_init(&vm->vcpu_ids);
+	vcpu_pages_init(&vm->vcpu_pages);
 	vm->placement = *placement;
 	err = vm_list(vm);
 	if (err)
@@ -248,7 +248,6 @@ static void vm_release(struct kref *ref)
 {
 	struct dune_vm *vm = container_of(ref, struct dune_vm, ref);
 
-	WARN_ON(!ida_is_empty(&vm->vcpu_ids));
 	ept_notifier_unregister(vm);
 	stats_vm_end(vm);
 	vm_unlist(vm);
@@ -260,6 +259,7 @@ static void vm_release(struct kref *ref)
 	placement_end(vm);
 	pt_destroy(&vm->ept.first.pt);
 	slots_destroy(&vm->slots);
+	vcpu_pages_destroy(&vm->vcpu_pages);
 	power_put();
 	vm_note_gone(vm);
 	free_percpu(vm->sd_cpu);

@@ -17,7 +17,6 @@
 #ifndef KMOD_VM_H
 #define KMOD_VM_H
 
-#include <linux/idr.h>
 #include <linux/kref.h>
 #include <linux/mmu_notifier.h>
 #include <linux/percpu.h>
@@ -29,6 +28,7 @@
 #include "replicas.h"
 #include "slots.h"
 #include "stats.h"
+#include "vcpu_pages.h"
 
 struct vm_counts {
 	u64 value[DUNE_NR_VM_COUNTERS];
@@ -37,7 +37,7 @@ struct vm_counts {
 /* By lines: what a new vCPU writes, what every fault reads, what flushes write. */
 struct dune_vm {
 	struct kref ref;		/* [a] */
-	struct ida vcpu_ids;		/* own lock; those in use */
+	struct vcpu_pages vcpu_pages;	/* own lock */
 	struct list_head all;		/* vms_lock */
 	bool complete;			/* vms_lock */
 

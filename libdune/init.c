@@ -168,9 +168,10 @@ static int vm_create(struct dune_vm *vm, struct dune_create_vm *create)
 	return 0;
 }
 
-static void *map_shared(struct dune_vm *vm, size_t size, off_t offset, const char *what)
+static void *map_shared(struct dune_vm *vm, size_t size, int prot, off_t offset,
+			const char *what)
 {
-	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, vm->fd, offset);
+	void *p = mmap(NULL, size, prot, MAP_SHARED, vm->fd, offset);
 
 	if (p == MAP_FAILED) {
 		dune_why_set("cannot map the %s: %m", what);
@@ -254,6 +255,32 @@ static int run_flags_init(struct dune_vm *vm)
 	return 0;
 }
 
+static void unmap_shared(const struct dune_vm *vm)
+{
+	if (vm->page)
+		munmap((void *)vm->page, PAGE_SIZE);
+	if (vm->slot_table)
+		munmap((void *)vm->slot_table, DUNE_SLOT_TABLE_SIZE);
+	if (vm->vcpu_pages)
+		munmap(vm->vcpu_pages, DUNE_VCPU_PAGES_SIZE);
+}
+
+/* What the module shows. 0 or -ENOMEM, after which unmap_shared() cleans up. */
+static int map_all_shared(struct dune_vm *vm)
+{
+	vm->slot_table = NULL;
+	vm->vcpu_pages = NULL;
+	vm->page = map_shared(vm, PAGE_SIZE, PROT_READ, DUNE_MMAP_VM_PAGE, "vm page");
+	if (vm->page)
+		vm->slot_table = map_shared(vm, DUNE_SLOT_TABLE_SIZE, PROT_READ,
+					    DUNE_MMAP_SLOT_TABLE, "slot table");
+	if (vm->slot_table)
+		vm->vcpu_pages = map_shared(vm, DUNE_VCPU_PAGES_SIZE,
+					    PROT_READ | PROT_WRITE, DUNE_MMAP_VCPU_PAGES,
+					    "vCPUs' pages");
+	return vm->vcpu_pages ? 0 : -ENOMEM;
+}
+
 static int vm_init(struct dune_vm *vm)
 {
 	struct dune_create_vm create = { .flags = 0 };
@@ -272,25 +299,17 @@ static int vm_init(struct dune_vm *vm)
 	err = vm_create(vm, &create);
 	if (err)
 		goto err_close;
-	err = -ENOMEM;
-	vm->page = map_shared(vm, PAGE_SIZE, DUNE_MMAP_VM_PAGE, "vm page");
-	if (!vm->page)
-		goto err_close;
-	vm->slot_table = map_shared(vm, DUNE_SLOT_TABLE_SIZE, DUNE_MMAP_SLOT_TABLE,
-				    "slot table");
-	if (!vm->slot_table)
-		goto err_page;
-	err = tables_build(vm, &create);
+	err = map_all_shared(vm);
+	if (!err)
+		err = tables_build(vm, &create);
 	if (err)
-		goto err_slots;
+		goto err_shared;
 	vm->xsave_size = xsave_size();
 	vm->has_pkru = has_pkru();
 	return 0;
 
-err_slots:
-	munmap((void *)vm->slot_table, DUNE_SLOT_TABLE_SIZE);
-err_page:
-	munmap((void *)vm->page, PAGE_SIZE);
+err_shared:
+	unmap_shared(vm);
 err_close:
 	close(vm->fd);
 	vm->fd = -1;

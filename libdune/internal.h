@@ -108,6 +108,7 @@ struct dune_vm {
 	uint32_t generation;		/* of this process's vms; see thread_current() */
 	const uint32_t *slot_table;
 	const struct dune_vm_page *page;
+	char *vcpu_pages;		/* DUNE_MMAP_VCPU_PAGES: see dune_vcpu_page() */
 	uint64_t idt;
 	unsigned int nr_vm_counters;	/* the module's, at most ours */
 	unsigned int nr_vcpu_counters;
@@ -351,6 +352,12 @@ static inline bool dune_alive(void)
 	struct dune_forkpage *page = __atomic_load_n(&dune_forkpage, __ATOMIC_ACQUIRE);
 
 	return page && __atomic_load_n(&page->alive, __ATOMIC_ACQUIRE);
+}
+
+/* Of the vCPU with that id; of the last one that had it; or no memory. */
+static inline struct dune_vcpu_page *dune_vcpu_page(uint64_t id)
+{
+	return (struct dune_vcpu_page *)(dune_vm.vcpu_pages + id * DUNE_VCPU_PAGE_SIZE);
 }
 
 /* Whose stack this is, if it is a run stub's or a trap's: else anybody's, or nobody's. */

@@ -8,6 +8,7 @@
 #include "ipi.h"
 #include "op.h"
 #include "trap.h"
+#include "vcpus.h"
 
 static inline void irqs_on(void)
 {
@@ -48,7 +49,7 @@ static void run_handler(struct dune_thread *t, struct dune_trap *f, unsigned int
  */
 static void ask_again(struct dune_thread *t)
 {
-	if (ipi_highest(t->page->irr) == IPI_NONE)
+	if (ipi_highest(t->vm.irr->word) == IPI_NONE)
 		return;
 	__atomic_fetch_or(&t->page->requests, DUNE_REQ_IRQ, __ATOMIC_SEQ_CST);
 	hw_end_run(&t->vm.kick);
@@ -64,7 +65,7 @@ enum dune_trap_action dune_ipi_notify(struct dune_trap *f, void *arg)
 	if (!(f->rflags & FLAG_IF))
 		return DUNE_TRAP_RESUME;
 	t->ipi.counts.notified++;
-	while ((vector = ipi_take(&t->ipi.service, t->page->irr)) != IPI_NONE) {
+	while ((vector = ipi_take(&t->ipi.service, t->vm.irr->word)) != IPI_NONE) {
 		run_handler(t, f, vector);
 		/* What is left is for dune_ipi_thread_enters(). */
 		if (!dune_in_guest())

@@ -30,7 +30,7 @@ extern dune_ipi_id ipi_threads[DUNE_MAX_VCPUS];
 
 /* ipi_thread.c: the thread has its vCPU, and others may find it; plain mode */
 void dune_ipi_thread_begins(struct dune_thread *t);
-/* From here on it gets none. Before others lose the vCPU's page. */
+/* From here on it gets none. Before vcpu_end(). */
 void dune_ipi_thread_ends(struct dune_thread *t);
 /* It is about to enter; whatever handlers were active will not go on. */
 void dune_ipi_thread_enters(struct dune_thread *t);

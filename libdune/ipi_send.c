@@ -21,17 +21,20 @@ static bool is_alive(dune_ipi_id id)
 	return __atomic_load_n(&ipi_threads[ipi_vcpu(id)], __ATOMIC_ACQUIRE) == id;
 }
 
-/* NULL: it has ended. Under RCU: the page stays a while. */
-static struct dune_vcpu_page *page_of(dune_ipi_id id)
+/*
+ * NULL: it has ended. Under RCU, so what it points to stays this one's. Not so the
+ * page: it is the next one's when this one ends, and then that looks at its own.
+ */
+static struct vcpu_irr *irr_of(dune_ipi_id id)
 {
-	struct dune_vcpu_page *page;
+	struct vcpu_irr *irr;
 
 	/* Births are counted from 1. */
 	if (!(id >> 32) || ipi_vcpu(id) >= DUNE_MAX_VCPUS || !is_alive(id))
 		return NULL;
-	page = vcpu_page(ipi_vcpu(id));
+	irr = vcpu_irr(ipi_vcpu(id));
 	/* Alive before and after: it is this one's, not that of the next. */
-	return is_alive(id) ? page : NULL;
+	return is_alive(id) ? irr : NULL;
 }
 
 struct sends {
@@ -51,11 +54,11 @@ static int begin(struct sends *s, unsigned int vector)
 
 static int post(struct sends *s, dune_ipi_id to)
 {
-	struct dune_vcpu_page *page = page_of(to);
+	struct vcpu_irr *irr = irr_of(to);
 
-	if (!page)
+	if (!irr)
 		return -ESRCH;
-	switch (vreq_post_irq(page, s->vector)) {
+	switch (vreq_post_irq(dune_vcpu_page(ipi_vcpu(to)), irr->word, s->vector)) {
 	case VREQ_COALESCED:
 		/*
 		 * [IPI-2] The bit before the look (locked OR, acquire); pairs with

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "vm/vcpus.h"
 
 dune_ipi_id ipi_threads[DUNE_MAX_VCPUS];
 
@@ -36,7 +37,7 @@ void dune_ipi_thread_ends(struct dune_thread *t)
 	 * with another that was taken. Shape: MP.
 	 */
 	for (unsigned int i = 0; i < IPI_WORDS; i++)
-		nr += __builtin_popcountll(__atomic_exchange_n(&t->page->irr[i], ~0ull,
+		nr += __builtin_popcountll(__atomic_exchange_n(&t->vm.irr->word[i], ~0ull,
 							       __ATOMIC_SEQ_CST));
 	__atomic_fetch_add(&dropped, nr, __ATOMIC_RELAXED);
 }
@@ -45,7 +46,7 @@ void dune_ipi_thread_enters(struct dune_thread *t)
 {
 	t->ipi.service = (struct ipi_service){ 0 };
 	/* Its request may have been taken by a handler that did not go on. */
-	if (ipi_highest(t->page->irr) != IPI_NONE)
+	if (ipi_highest(t->vm.irr->word) != IPI_NONE)
 		__atomic_fetch_or(&t->page->requests, DUNE_REQ_IRQ, __ATOMIC_SEQ_CST);
 }
 

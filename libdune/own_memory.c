@@ -59,13 +59,16 @@ static int visit(struct dl_phdr_info *info, size_t size, void *arg)
 int dune_own_memory(struct dune_vm *vm)
 {
 	struct search s = { .inside = (uint64_t)&urcu_bp_gp };
-	uint64_t table = (uint64_t)vm->slot_table;
+	uint64_t table = (uint64_t)vm->slot_table, pages = (uint64_t)vm->vcpu_pages;
 	int err;
 
 	/* What the #PF handler touches: it cannot fault itself. */
 	err = keep((uint64_t)__ehdr_start, (uint64_t)_end);
 	if (!err)
 		err = keep(table, table + DUNE_SLOT_TABLE_SIZE);
+	/* Exceptions are delivered with what is there: a GDT. Others ask for flushes. */
+	if (!err)
+		err = keep(pages, pages + DUNE_VCPU_PAGES_SIZE);
 	if (err)
 		return err;
 	dl_iterate_phdr(visit, &s);

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -139,30 +138,26 @@ static int memory_keep(struct dune_thread *t)
 		/* Exceptions are delivered there, or handled with it. */
 		{ group, group + GROUP_SIZE },
 		{ (uint64_t)t, (uint64_t)t + THREAD_SIZE },
-		{ (uint64_t)t->page, (uint64_t)t->page + DUNE_VCPU_PAGE_SIZE },
 		{ reader, reader + 1 },
 		/* Running code needs these. */
 		{ tls - dune_vm.tls_size, tls + PAGE_SIZE },
 	};
-	int err = stack_span(&spans[5]);
+	int err = stack_span(&spans[4]);
 
-	for (unsigned int i = 0; i < 4 && !err; i++)
+	for (unsigned int i = 0; i < 3 && !err; i++)
 		err = vm_pin_range(&t->vm, spans[i].start, spans[i].end);
 	return err ? err : vm_share_thread(&t->vm, spans);
 }
 
-/* Guest paging finds the thread from here on; else its page is unmapped. */
+/* Guest paging finds the thread from here on. */
 static int paging_begin(struct dune_thread *t)
 {
 	int err;
 
 	self_set(t);
 	err = vcpu_begin(&t->vm, t->page);
-	if (err) {
-		munmap(t->page, DUNE_VCPU_PAGE_SIZE);
-	} else {
+	if (!err) {
 		err = memory_keep(t);
-		/* Somebody may look at the page: it is unmapped later. */
 		if (err)
 			vcpu_end(&t->vm);
 	}
@@ -189,13 +184,7 @@ static struct dune_thread *thread_create(int *err)
 		dune_why_set("DUNE_CREATE_VCPU: %m");
 		goto err_area;
 	}
-	t->page = mmap(NULL, DUNE_VCPU_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       t->fd, 0);
-	if (t->page == MAP_FAILED) {
-		*err = -errno;
-		dune_why_set("cannot map the vCPU page: %m");
-		goto err_fd;
-	}
+	t->page = dune_vcpu_page(create.id);
 	*err = paging_begin(t);
 	if (*err)
 		goto err_fd;
@@ -218,7 +207,7 @@ err_area:
 	return NULL;
 }
 
-/* Before the vCPU goes: its id may be another one's then. Unmaps its page. */
+/* Before the vCPU goes: its id may be another one's then, and so its page. */
 static void thread_free(struct dune_thread *t)
 {
 	int fd = t->fd;

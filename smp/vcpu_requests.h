@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * Requests to a vCPU: what any thread of the process wants of it, and how both
- * know that it was done. State: mode, requests, polling, irr in its struct
- * dune_vcpu_page. The module begins and ends runs, libdune does the rest.
+ * know that it was done. State: mode, requests, polling in its struct
+ * dune_vcpu_page, and irr, which is the requesters' own. The module begins and ends
+ * runs, libdune does the rest.
  *
  *   requester                            the vCPU's thread
  *     change entries, or irr               run: mode = 1
@@ -73,15 +74,16 @@ static inline enum vreq_state vreq_post(struct dune_vcpu_page *page, u32 what)
 }
 
 /*
- * As vreq_post(), for an interrupt: vector (0..255) is pending. Each change of
- * its bit from 0 to 1 gives one run of its handler.
+ * As vreq_post(), for an interrupt: vector (0..255) is pending in irr, four words
+ * that are no other vCPU's. Each change of its bit from 0 to 1 gives one run of its
+ * handler.
  */
-static inline enum vreq_state vreq_post_irq(struct dune_vcpu_page *page,
+static inline enum vreq_state vreq_post_irq(struct dune_vcpu_page *page, u64 *irr,
 					    u32 vector)
 {
 	u64 bit = 1ull << vector % 64;
 
-	if (plat_or64(&page->irr[vector / 64], bit) & bit)
+	if (plat_or64(&irr[vector / 64], bit) & bit)
 		return VREQ_COALESCED;
 	return vreq_post(page, DUNE_REQ_IRQ);
 }

@@ -10,8 +10,8 @@
  *   ioctl DUNE_GET_INFO      what this module and CPU offer
  *   ioctl DUNE_CREATE_VM     makes the fd the mm's one vm (-EBUSY: it has one)
  *   ioctl DUNE_CREATE_VCPU   returns a vCPU fd owned by the calling thread
- *   mmap(vcpu fd, 0)         struct dune_vcpu_page
- *   mmap(vm fd, ...)         struct dune_vm_page, the slot table
+ *   mmap(vcpu fd, 0)         its struct dune_vcpu_page
+ *   mmap(vm fd, ...)         struct dune_vm_page, the slot table, all vCPUs' pages
  *   ioctl DUNE_STAT_OPEN     returns a fd for sums of counters; needs no vm
  *   ioctl DUNE_RUN           runs the calling thread in VMX non-root mode
  *
@@ -26,7 +26,7 @@
 
 #include "dune_counters.h"
 
-#define DUNE_API_VERSION	3
+#define DUNE_API_VERSION	4
 #define DUNE_DEVICE_PATH	"/dev/dune"
 
 /* General registers in hardware encoding order, then what the VMCS holds. */
@@ -152,7 +152,8 @@ struct dune_kick {
 };
 
 /*
- * Shared by the module and the owning process, one page per vCPU. General
+ * Shared by the module and the owning process, one page per vCPU, zeroed when the
+ * vCPU is created. After its end the page is the next one's with its id. General
  * registers live here always; rip, rsp, rflags are written back on every
  * return of DUNE_RUN (>= 0). Unless DUNE_RUN_RECORD is set the caller's own
  * rsp is then the guest's, so that Linux delivers signals below the guest's
@@ -250,6 +251,13 @@ struct dune_fork_frame {
 #define DUNE_MMAP_SLOT_TABLE	0x100000ul		/* read-only */
 #define DUNE_SLOT_TABLE_SIZE	(DUNE_NR_REGIONS * 4u)	/* bytes */
 #define DUNE_VCPU_PAGE_SIZE	4096u
+/*
+ * Page i is the struct dune_vcpu_page of the vCPU with id i, read and write. It stays
+ * when that ends, as it was, and is zeroed for the next vCPU with the id. Before the
+ * first one an access is SIGBUS.
+ */
+#define DUNE_MMAP_VCPU_PAGES	0x200000ul
+#define DUNE_VCPU_PAGES_SIZE	(DUNE_MAX_VCPUS * DUNE_VCPU_PAGE_SIZE)
 
 /*
  * Hypercalls: VMCALL (0f 01 c1, no prefix) at CPL 0 with rax = number, rdi = argument, result in
@@ -334,7 +342,8 @@ struct dune_create_vm {
 
 struct dune_create_vcpu {
 	__u64 flags;		/* in: 0 */
-	__u64 reserved[3];	/* in: 0 */
+	__u64 id;		/* out: as in its page */
+	__u64 reserved[2];	/* in: 0 */
 };
 
 struct dune_slot {
@@ -365,7 +374,7 @@ struct dune_stat_header {
 	__u32 nr_vcpu_counters;
 	__u32 nr_vm_counters;
 	__u32 nr_vms;		/* live ones summed up */
-	__u32 nr_vcpus;		/* not yet freed ones */
+	__u32 nr_vcpus;		/* not yet ended ones */
 	__u32 reserved[3];
 };
 
@@ -403,7 +412,7 @@ struct dune_places {
 /* vm fd */
 #define DUNE_GET_INFO		_IOR(DUNE_IOC_MAGIC, 0x00, struct dune_info)
 #define DUNE_CREATE_VM		_IOWR(DUNE_IOC_MAGIC, 0x01, struct dune_create_vm)
-#define DUNE_CREATE_VCPU	_IOW(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
+#define DUNE_CREATE_VCPU	_IOWR(DUNE_IOC_MAGIC, 0x02, struct dune_create_vcpu)
 #define DUNE_GET_SLOT		_IOWR(DUNE_IOC_MAGIC, 0x03, struct dune_slot)
 #define DUNE_SYNC_COUNTERS	_IO(DUNE_IOC_MAGIC, 0x04)	/* argument: 0 */
 #define DUNE_STAT_OPEN		_IOW(DUNE_IOC_MAGIC, 0x05, struct dune_stat_open)

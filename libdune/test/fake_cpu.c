@@ -108,7 +108,7 @@ int __wrap_open(const char *path, int flags, ...)
 		}
 		vm.fd = memfd_create("fake-dune", MFD_CLOEXEC);
 		vm.pid = getpid();
-		if (ftruncate(vm.fd, DUNE_MMAP_SLOT_TABLE + DUNE_SLOT_TABLE_SIZE))
+		if (ftruncate(vm.fd, DUNE_MMAP_VCPU_PAGES + DUNE_VCPU_PAGES_SIZE))
 			abort();
 		if (vm.slot_table) {
 			munmap(vm.slot_table, DUNE_SLOT_TABLE_SIZE);
@@ -129,17 +129,17 @@ int __wrap_open(const char *path, int flags, ...)
 	return __real_open(path, flags, mode);
 }
 
-static int create_vcpu(void)
+static int create_vcpu(struct dune_create_vcpu *create)
 {
 	if (vcpu.page)
 		munmap(vcpu.page, PAGE_SIZE);
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.fd = memfd_create("fake-vcpu", MFD_CLOEXEC);
-	if (ftruncate(vcpu.fd, PAGE_SIZE))
-		abort();
-	vcpu.page = __real_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-				vcpu.fd, 0);
-	vcpu.page->id = __atomic_fetch_add(&vm.vcpus, 1, __ATOMIC_RELAXED);
+	create->id = __atomic_fetch_add(&vm.vcpus, 1, __ATOMIC_RELAXED);
+	vcpu.page = __real_mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vm.fd,
+				DUNE_MMAP_VCPU_PAGES + create->id * PAGE_SIZE);
+	memset(vcpu.page, 0, PAGE_SIZE);
+	vcpu.page->id = create->id;
 	return vcpu.fd;
 }
 
@@ -172,7 +172,7 @@ int __wrap_ioctl(int fd, unsigned long cmd, ...)
 		((struct dune_create_vm *)arg)->syscall_entry = FAKE_LSTAR;
 		return 0;
 	case DUNE_CREATE_VCPU:
-		return create_vcpu();
+		return create_vcpu(arg);
 	case DUNE_GET_SLOT: {
 		struct dune_slot *slot = arg;
 

@@ -16,7 +16,7 @@ struct dune_root;
 struct members;
 struct dune_view;
 struct inval_bucket;
-struct vcpu_end;
+struct vcpu_irr;
 struct urcu_bp_reader;
 
 #define POOL_MAGAZINE	32u
@@ -36,7 +36,7 @@ struct vm_batch {
 };
 
 /* share.c: memory of the thread that no clone copies. */
-#define THREAD_SPANS	6u
+#define THREAD_SPANS	5u
 
 struct vm_span {
 	u64 start, end;
@@ -79,7 +79,7 @@ struct vm_local {
 	u64 others;			/* all bits of that word but its own */
 	struct dune_view *views;	/* all of the vCPU; views_lock */
 	u32 flush_gen;			/* views of another one are stale */
-	struct vcpu_end *end;		/* vcpus.c: memory for its own end */
+	struct vcpu_irr *irr;		/* vcpus.h; NULL: no vCPU */
 	struct pt_cache cache;
 	struct vm_batch batch;
 	struct dune_kick kick, wait;	/* flush.c: clear between uses */

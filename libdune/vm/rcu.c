@@ -13,8 +13,8 @@
 static plat_rcu_t *orphans;
 static u32 nr_orphans;
 
-/* Each may be a vCPU's page, a mapping of Linux'. */
-#define ORPHANS_MAX	16u
+/* Each ended thread leaves a small one, mostly. */
+#define ORPHANS_MAX	64u
 
 void plat_call_rcu(plat_rcu_t *rcu, void (*fn)(plat_rcu_t *rcu))
 {

@@ -5,12 +5,7 @@
 #include "view.h"
 #include "walk.h"
 
-/* So that an end needs no memory. */
-struct vcpu_end {
-	plat_rcu_t rcu;
-	struct dune_vcpu_page *page;
-};
-_Static_assert(sizeof(struct vcpu_end) <= POOL_CELL, "a cell");
+_Static_assert(sizeof(struct vcpu_irr) <= POOL_CELL, "a cell");
 
 /* Whoever reads fewer words than are in use now will find the change: [GT-5]. */
 static void raise_words(u32 id)
@@ -34,25 +29,26 @@ int vcpu_begin(struct vm_local *local, struct dune_vcpu_page *page)
 	local->owner = id + 1;
 	local->member_word = id / 64;
 	local->others = ~(1ull << id % 64);
-	local->end = pool_cell(local, POOL_OTHER);
-	if (!local->end)
+	local->irr = pool_cell(local, POOL_OTHER);
+	if (!local->irr)
 		goto err_local;
-	local->end->page = page;
+	*local->irr = (struct vcpu_irr){ 0 };
 	raise_words(id);
 	view = view_create(vm_state.base, local);
 	if (!view)
-		goto err_end;
+		goto err_irr;
 	plat_rcu_register();
 	local->reader = dune_rcu_reader();
 	local->view = view;
 	vm_quick_update(local);
 	local->page = page;
 	plat_store(&vm_vcpus[id].active, (u64)vm_state.base);
+	__atomic_store_n(&vm_vcpus[id].irr, local->irr, __ATOMIC_RELEASE);
 	__atomic_store_n(&vm_vcpus[id].page, page, __ATOMIC_RELEASE);
 	return 0;
 
-err_end:
-	pool_cell_put(local, POOL_OTHER, local->end);
+err_irr:
+	pool_cell_put(local, POOL_OTHER, local->irr);
 err_local:
 	/* What it has had as a thread without a vCPU. */
 	batch_end_all(local);
@@ -65,17 +61,15 @@ u64 vcpu_reader(void)
 	return (u64)URCU_TLS(urcu_bp_reader);
 }
 
-static void unmap_page(plat_rcu_t *rcu)
+static void irr_free(plat_rcu_t *rcu)
 {
-	struct vcpu_end *end = plat_container_of(rcu, struct vcpu_end, rcu);
-
-	hw_syscall(SYS_munmap, (long)end->page, DUNE_VCPU_PAGE_SIZE, 0, 0, 0, 0);
-	pool_cell_put(vm_local_here(), POOL_OTHER, end);
+	pool_cell_put(vm_local_here(), POOL_OTHER,
+		      plat_container_of(rcu, struct vcpu_irr, rcu));
 }
 
 void vcpu_end(struct vm_local *local)
 {
-	struct vcpu_end *end = local->end;
+	struct vcpu_irr *irr = local->irr;
 
 	/*
 	 * Off the members first: who finds this vCPU there finds its page, or
@@ -87,9 +81,10 @@ void vcpu_end(struct vm_local *local)
 	local->view = NULL;
 	vm_quick_off(local);
 	__atomic_store_n(&vm_vcpus[local->id].page, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm_vcpus[local->id].irr, NULL, __ATOMIC_RELEASE);
 	plat_store(&vm_vcpus[local->id].active, 0);
 	local->page = NULL;
-	local->end = NULL;
-	plat_call_rcu(&end->rcu, unmap_page);
+	local->irr = NULL;
+	plat_call_rcu(&irr->rcu, irr_free);
 	vm_local_end(local);
 }

@@ -98,6 +98,7 @@ struct dune_view {
 struct vm_vcpu {
 	struct dune_vcpu_page *page;	/* NULL: none; RCU */
 	u64 active;			/* its root's address; ACTIVE_ANY: it is changing */
+	struct vcpu_irr *irr;		/* as page */
 } __attribute__((aligned(64)));
 
 /*

@@ -23,11 +23,12 @@
 
 #define REGION	0x310000000000ul	/* argument pages, mappings under test */
 #define MAPPING	((char *)REGION + 0x100000)
-#define MAX_SIZE (DUNE_SLOT_TABLE_SIZE)
+#define MAX_SIZE (DUNE_VCPU_PAGES_SIZE)
 
 static bool racing;
 static uint64_t mapped;		/* bytes at MAPPING */
 static enum fd_kind mapped_fd;
+static uint64_t mapped_offset;
 
 void *ioctl_racing_page(void)
 {
@@ -166,7 +167,10 @@ static struct answers of_vm_fd(const struct ioctl_op *op, bool vm)
 	case DUNE_CREATE_VM:
 		return of_create_vm(op);
 	case DUNE_CREATE_VCPU:
-		return !vm || !zero(op, 0, 3) ? invalid : new_fd;
+		if (!vm || !zero(op, 0, 0) || !zero(op, 2, 3))
+			return invalid;
+		return q == IS_READONLY ? (struct answers){ false, { EFAULT, EMFILE } } :
+					  new_fd;
 	case DUNE_GET_SLOT:
 		return of_slot(op, vm, q);
 	default:
@@ -277,6 +281,8 @@ static bool may_map(const struct ioctl_op *op, uint64_t size)
 
 	if (!(op->arg & MAP_SHARED) || prot & PROT_EXEC)
 		return false;
+	if (op->fd == FD_VM && op->offset == DUNE_MMAP_VCPU_PAGES)
+		return size == DUNE_VCPU_PAGES_SIZE;
 	if (op->fd == FD_VM)
 		return !(prot & PROT_WRITE) &&
 		       ((op->offset == DUNE_MMAP_VM_PAGE && size == 4096) ||
@@ -305,6 +311,7 @@ static void do_mmap(const struct ioctl_op *op)
 	if (p != MAP_FAILED) {
 		mapped = size;
 		mapped_fd = op->fd;
+		mapped_offset = op->offset;
 		shared->judged++;
 	}
 	if (p != MAP_FAILED && p != MAPPING) {
@@ -337,12 +344,13 @@ static void do_madvise(const struct ioctl_op *op)
 	madvise(MAPPING, mapped, op->cmd);
 }
 
-/* The vm's pages never become writable, nor anything of ours executable. */
+/* But for vCPUs' pages the vm's never become writable, nor is anything executable. */
 static void do_mprotect(const struct ioctl_op *op)
 {
 	if (mprotect(MAPPING, mapped, op->cmd) || !mapped || mapped_fd == FD_NULL)
 		return;
-	if (op->cmd & PROT_EXEC || (op->cmd & PROT_WRITE && mapped_fd == FD_VM))
+	if (op->cmd & PROT_EXEC || (op->cmd & PROT_WRITE && mapped_fd == FD_VM &&
+				    mapped_offset != DUNE_MMAP_VCPU_PAGES))
 		fail_op(op, "mprotect of a mapping", mapped_fd, 0);
 }
 

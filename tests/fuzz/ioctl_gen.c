@@ -33,15 +33,17 @@ static void make_ioctl(struct ioctl_op *op, struct rng *r)
 static void make_mmap(struct ioctl_op *op, struct rng *r)
 {
 	static const uint64_t offsets[] = {
-		DUNE_MMAP_VM_PAGE, DUNE_MMAP_SLOT_TABLE, 4096,
+		DUNE_MMAP_VM_PAGE, DUNE_MMAP_SLOT_TABLE, DUNE_MMAP_VCPU_PAGES, 4096,
 		DUNE_MMAP_SLOT_TABLE + DUNE_SLOT_TABLE_SIZE, 1ul << 62,
 	};
-	static const uint64_t sizes[] = { 4096, DUNE_SLOT_TABLE_SIZE, 8192, 1, 0 };
+	static const uint64_t sizes[] = {
+		4096, DUNE_SLOT_TABLE_SIZE, DUNE_VCPU_PAGES_SIZE, 8192, 1, 0,
+	};
 
 	op->offset = rng_one_in(r, 8) ? rng_weird(r) & ~4095ull :
-		     offsets[rng_below(r, rng_one_in(r, 2) ? 2 : NR(offsets))];
+		     offsets[rng_below(r, rng_one_in(r, 2) ? 3 : NR(offsets))];
 	op->value = rng_one_in(r, 8) ? rng_weird(r) :
-		    sizes[rng_below(r, rng_one_in(r, 2) ? 2 : NR(sizes))];
+		    sizes[rng_below(r, rng_one_in(r, 2) ? 3 : NR(sizes))];
 	op->cmd = rng_one_in(r, 2) ? PROT_READ : rng_below(r, 8);
 	op->arg = rng_one_in(r, 4) ? MAP_PRIVATE : MAP_SHARED;
 	if (rng_one_in(r, 8))

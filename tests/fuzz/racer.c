@@ -131,7 +131,7 @@ static void use_vm(struct rng *r)
 	int vm = child.fds[FD_VM], fd;
 	void *p;
 
-	switch (rng_below(r, 4)) {
+	switch (rng_below(r, 5)) {
 	case 0:
 		fd = ioctl(vm, DUNE_CREATE_VCPU, &create);
 		if (fd >= 0) {
@@ -141,6 +141,14 @@ static void use_vm(struct rng *r)
 		break;
 	case 1: ioctl(vm, DUNE_GET_SLOT, &slot); break;
 	case 2: ioctl(vm, DUNE_SYNC_COUNTERS, 0); break;
+	case 3:
+		p = mmap(NULL, DUNE_VCPU_PAGES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vm,
+			 DUNE_MMAP_VCPU_PAGES);
+		if (p != MAP_FAILED) {
+			madvise(p, 8192, MADV_POPULATE_WRITE);
+			munmap(p, DUNE_VCPU_PAGES_SIZE);
+		}
+		break;
 	default:
 		p = mmap(NULL, DUNE_SLOT_TABLE_SIZE, PROT_READ, MAP_SHARED, vm,
 			 DUNE_MMAP_SLOT_TABLE);

@@ -49,6 +49,8 @@ static void try_everything(int vm_fd, int vcpu_fd)
 		   DUNE_MMAP_VM_PAGE) == MAP_FAILED && errno == EPERM);
 	CHECK(mmap(NULL, DUNE_SLOT_TABLE_SIZE, PROT_READ, MAP_SHARED, vm_fd,
 		   DUNE_MMAP_SLOT_TABLE) == MAP_FAILED && errno == EPERM);
+	CHECK(mmap(NULL, DUNE_VCPU_PAGES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vm_fd,
+		   DUNE_MMAP_VCPU_PAGES) == MAP_FAILED && errno == EPERM);
 	if (vcpu_fd < 0)
 		return;
 	CHECK_EQ(raw_run(vcpu_fd, 0), -EPERM);

@@ -197,7 +197,7 @@ static void create_vcpu_fields(void)
 		create.flags = 1ull << bit;
 		CHECK_ERRNO(ioctl(vm.fd, DUNE_CREATE_VCPU, &create), EINVAL);
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2; i++) {
 		memset(&create, 0, sizeof(create));
 		create.reserved[i] = 1;
 		CHECK_ERRNO(ioctl(vm.fd, DUNE_CREATE_VCPU, &create), EINVAL);

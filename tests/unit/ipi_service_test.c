@@ -26,7 +26,7 @@ static void start(void)
 
 static void pend(unsigned int vector)
 {
-	vreq_post_irq(&page, vector);
+	vreq_post_irq(&page, page.irr, vector);
 }
 
 static int take(void)
@@ -185,7 +185,7 @@ static void *sends(void *index)
 		/* Of a sender: in many classes. */
 		unsigned int vector = 0x20 + 0x10 * (i % 14) + me;
 
-		if (vreq_post_irq(&page, vector) == VREQ_COALESCED) {
+		if (vreq_post_irq(&page, page.irr, vector) == VREQ_COALESCED) {
 			sched_yield();
 			continue;
 		}

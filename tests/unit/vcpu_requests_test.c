@@ -123,14 +123,14 @@ static void vector_is_pending_once(void)
 
 		start(1, 0);
 		page.irr[vector / 64] = ~bit;
-		CHECK_EQ(vreq_post_irq(&page, vector), VREQ_RUNS);
+		CHECK_EQ(vreq_post_irq(&page, page.irr, vector), VREQ_RUNS);
 		CHECK_EQ(page.requests, DUNE_REQ_IRQ);
 		CHECK_EQ(page.irr[vector / 64], ~0ull);
 		CHECK_EQ(vreq_run_take(&page), DUNE_REQ_IRQ);
-		CHECK_EQ(vreq_post_irq(&page, vector), VREQ_COALESCED);
+		CHECK_EQ(vreq_post_irq(&page, page.irr, vector), VREQ_COALESCED);
 		CHECK_EQ(page.requests, 0);
 		CHECK_EQ(plat_xchg64(&page.irr[vector / 64], 0), ~0ull);
-		CHECK_EQ(vreq_post_irq(&page, vector), VREQ_RUNS);
+		CHECK_EQ(vreq_post_irq(&page, page.irr, vector), VREQ_RUNS);
 	}
 }
 
@@ -140,7 +140,7 @@ static void poll_takes_interrupts(void)
 	CHECK(!vreq_take_irq(&page));
 	vreq_post(&page, DUNE_REQ_FLUSH);
 	CHECK(!vreq_take_irq(&page));
-	CHECK_EQ(vreq_post_irq(&page, 77), VREQ_POLLS);
+	CHECK_EQ(vreq_post_irq(&page, page.irr, 77), VREQ_POLLS);
 	CHECK(vreq_take_irq(&page));
 	CHECK_EQ(page.requests, DUNE_REQ_FLUSH);
 }

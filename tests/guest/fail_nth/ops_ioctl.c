@@ -186,6 +186,22 @@ static long map_vcpu(void)
 	return map(second, 4096, PROT_READ | PROT_WRITE, 0);
 }
 
+/* Of all vCPUs, present where there is one. */
+static long map_vcpu_pages(void)
+{
+	page = mmap(NULL, DUNE_VCPU_PAGES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dev,
+		    DUNE_MMAP_VCPU_PAGES);
+	if (page == MAP_FAILED)
+		return -errno;
+	return result(madvise(page, 4096, MADV_POPULATE_WRITE));
+}
+
+static void undo_vcpu_pages(long ret)
+{
+	close(second);
+	unmap(DUNE_VCPU_PAGES_SIZE);
+}
+
 static void undo_vcpu_page(long ret)
 {
 	close(second);
@@ -232,6 +248,8 @@ const struct op ioctl_ops[] = {
 	{ "mmap slot table", make_vm, map_slots, NULL, undo_slots,
 	  { ENOMEM, EFAULT }, 32 },
 	{ "mmap vcpu page", make_vcpu, map_vcpu, NULL, undo_vcpu_page,
+	  { ENOMEM, EFAULT }, 1 },
+	{ "mmap vcpu pages", make_vcpu, map_vcpu_pages, NULL, undo_vcpu_pages,
 	  { ENOMEM, EFAULT }, 1 },
 	{ "close vcpu", make_vcpu, close_vcpu, NULL, undo_close_vcpu, { 0 }, 0 },
 	{ "close vm", make_vm, close_vm, NULL, undo_close_vm, { 0 }, 0 },
