@@ -103,7 +103,7 @@ static const struct {
 /* Last object of the output: value of a counter; -1: not there. */
 static long long json_value(const char *name)
 {
-	static char text[65536];
+	static char text[1 << 20];	/* many intervals, on a slow machine */
 	char key[64], *last, *p;
 	int fd = open(OUTPUT, O_RDONLY);
 	ssize_t n;
