@@ -50,6 +50,9 @@ struct result {
 	uint32_t quiet_ipis;		/* median of this CPU's, in them; only if quiet > 0 */
 };
 
+/* The environment says that the machine has other load. */
+bool beside_load(void);
+
 /* Results live in memory shared with children, so the parent can judge. */
 void results_init(void);
 /* NULL when there is no such row. pages or vcpus 0: any. */

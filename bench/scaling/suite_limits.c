@@ -92,13 +92,15 @@ static long shootdowns(const struct result *r)
 	return vm_counter(r, DUNE_VM_flushes) + vm_counter(r, DUNE_VM_deferred);
 }
 
-/*
- * Beside other load perhaps a single repetition. Without it only ticks make some that
- * are not: an operation that by itself calls for other threads is noticed.
- */
-static bool quiet_enough(const struct result *r)
+/* Without other load ticks alone add some, to less than half of the repetitions. */
+static int own_ipis(const struct result *r)
 {
-	return getenv("DUNE_BESIDE") ? r->quiet : r->quiet * 4 >= r->reps;
+	return beside_load() ? r->quiet_ipis : r->event[EVENTS_SELF + EMU_IPI];
+}
+
+static bool can_tell(const struct result *r)
+{
+	return !beside_load() || r->quiet;
 }
 
 /* Whose flushes of Linux are what it does natively, where it makes the same calls. */
@@ -134,21 +136,22 @@ static void limits_guest(const char *where, const struct suite_op *op,
 #define MULTICAST_CPUS	8
 
 /*
- * Of the caller, in quiet repetitions: what else its CPU runs sends some too. Not the
- * interrupts that others take: they have ticks, and a long operation meets some.
+ * Of the caller; beside other load in quiet repetitions: what else its CPU runs sends
+ * some, too. Not the interrupts that others take: they have ticks, and a long
+ * operation meets some.
  * kicks: together, or each for itself.
  */
 static void limit_ipis(const char *text, const struct result *r, const struct result *native,
 		       int kicks, int together)
 {
-	int by_linux = native ? native->quiet_ipis : 0;
+	int by_linux = native ? own_ipis(native) : 0;
 
-	if (!quiet_enough(r) || (native && !quiet_enough(native)))
-		limit_unknown(text, "other threads or interrupts in too many repetitions");
+	if (!can_tell(r) || (native && !can_tell(native)))
+		limit_unknown(text, "other threads or interrupts in all repetitions");
 	else if (nr_cpus <= MULTICAST_CPUS)
-		limit_exact(text, r->quiet_ipis, by_linux + together);
+		limit_exact(text, own_ipis(r), by_linux + together);
 	else
-		limit(text, r->quiet_ipis, by_linux + kicks, -1);
+		limit(text, own_ipis(r), by_linux + kicks, -1);
 }
 
 static void limits_beside(const struct suite_op *op, enum suite_beside beside)
