@@ -45,10 +45,14 @@ static uint64_t *group_at(uint64_t addr)
 	return &groups[addr / GROUP_SIZE % WINDOW_GROUPS];
 }
 
-/* One of so many that lie side by side, whose number is free: 0 and errno, 1: none is. */
-static uint64_t group_of(unsigned int nr)
+/*
+ * A group whose number is free, of nr that are mapped side by side, or GROUP_NONE of
+ * them. 0: errno
+ */
+#define GROUP_NONE	1
+static uint64_t group_of(uint64_t nr)
 {
-	uint64_t size = (nr + 1) * GROUP_SIZE, p = map(size, PROT_READ | PROT_WRITE);
+	uint64_t size = (nr + 1) * GROUP_SIZE, p = map(size, PROT_NONE);
 	uint64_t group = (p + GROUP_SIZE - 1) & ~(GROUP_SIZE - 1ul);
 
 	if (!p)
@@ -57,34 +61,39 @@ static uint64_t group_of(unsigned int nr)
 		group += GROUP_SIZE;
 	if (group + GROUP_SIZE > p + size) {
 		unmap(p, p + size);
-		return 1;
+		return GROUP_NONE;
 	}
 	unmap(p, group);
 	unmap(group + GROUP_SIZE, p + size);
 	return group;
 }
 
+/* One number is free. */
 static uint64_t group_map(void)
 {
 	uint64_t group = group_of(1);
 
 	/* Of one more than there are, one has a number of its own. */
-	return group == 1 ? group_of(nr_groups + 1) : group;
+	if (group == GROUP_NONE)
+		group = group_of(nr_groups + 1);
+	if (group && mprotect((void *)group, GROUP_SIZE, PROT_READ | PROT_WRITE)) {
+		unmap(group, group + GROUP_SIZE);
+		return 0;
+	}
+	return group;
 }
 
 static int add_group_locked(struct area_depot *depot)
 {
 	uint64_t group;
 
-	if (!dune_heads)
-		dune_heads = map(HEADS_SIZE, PROT_READ | PROT_WRITE);
-	if (!dune_heads)
-		return -1;
 	if (nr_groups == WINDOW_GROUPS) {
 		errno = ENOSPC;
 		return -1;
 	}
-	group = group_map();
+	if (!dune_heads)
+		dune_heads = map(HEADS_SIZE, PROT_READ | PROT_WRITE);
+	group = dune_heads ? group_map() : 0;
 	if (!group)
 		return -1;
 	*group_at(group) = group;
@@ -105,17 +114,27 @@ static struct dune_thread *take_fresh_locked(struct area_depot *depot)
 	return t;
 }
 
-static struct dune_thread *take_locked(struct area_depot *depot)
+static struct dune_thread *take_from_locked(struct area_depot *depot)
 {
 	struct dune_thread *t = depot->free;
 
-	if (t) {
+	if (t)
 		depot->free = t->next;
-		return t;
-	}
-	if (!depot->nr_fresh && add_group_locked(depot))
-		return NULL;
-	return take_fresh_locked(depot);
+	else if (depot->nr_fresh)
+		t = take_fresh_locked(depot);
+	return t;
+}
+
+/* Of this node; when there is no more to be had, of any. */
+static struct dune_thread *take_locked(unsigned int node)
+{
+	struct dune_thread *t = take_from_locked(&depots[node]);
+
+	if (!t && !add_group_locked(&depots[node]))
+		t = take_fresh_locked(&depots[node]);
+	for (node = 0; node < POOL_NODES && !t; node++)
+		t = take_from_locked(&depots[node]);
+	return t;
 }
 
 struct dune_thread *area_get(void)
@@ -125,7 +144,7 @@ struct dune_thread *area_get(void)
 	uint32_t node;
 
 	dune_lock();
-	t = take_locked(&depots[node_here() % POOL_NODES]);
+	t = take_locked(node_here() % POOL_NODES);
 	dune_unlock();
 	if (!t)
 		return NULL;

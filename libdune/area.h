@@ -7,7 +7,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Zeroed but for what is area.c's; its stacks may be dirty. NULL: no memory, errno */
+/* Zeroed but for what is area.c's; its stacks may be dirty. NULL: errno, ENOSPC: too many */
 struct dune_thread *area_get(void);
 void area_put(struct dune_thread *t);
 /* In a forked child, under dune_lock(): unmaps all of the parent's. */

@@ -91,7 +91,7 @@
  * of the guest's IST i + 1, that of page faults first; the last one is the host stack.
  * The stacks of GROUP_THREADS threads are interleaved: stack 0 of each of them, then
  * stack 1 of each, and so on; this is a group, one aligned allocation. The structs of
- * all threads are side by side, in the order of their stacks 0. So what threads that
+ * a group are side by side elsewhere, those of 16 groups in 2 MiB. So what threads that
  * only wait have touched shares pages and tables of Linux and of the EPT.
  *
  * Any address in a stack leads to its thread. Shifted, the offset in the stack is less

@@ -313,7 +313,7 @@ void dune_traps_init(void);
 void dune_quantum_call(void *thread);
 
 /* vm/fault.c: true: try the access again */
-bool dune_vm_fill(struct dune_thread *t, uint64_t addr);
+bool dune_vm_fill(struct dune_thread *t, uint64_t addr, uint64_t error);
 bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error);
 
 /*

@@ -174,8 +174,8 @@ static struct dune_thread *thread_create(int *err)
 	struct dune_thread *t = area_get();
 
 	if (!t) {
-		*err = -ENOMEM;
-		dune_why_set("cannot map a thread area: %m");
+		*err = -errno;
+		dune_why_set("no area for the thread: %m");
 		return NULL;
 	}
 	t->fd = ioctl(dune_vm.fd, DUNE_CREATE_VCPU, &create);

@@ -148,7 +148,7 @@ bool dune_trap_fill(struct dune_trap *f)
 {
 	struct dune_thread *t = dune_thread_at(f);
 
-	if (dune_vm_fill(t, f->fault_addr))
+	if (dune_vm_fill(t, f->fault_addr, f->error_code))
 		return true;
 	/* The access is fine and nobody else's: natively. */
 	if (t->slot_error)
@@ -200,7 +200,7 @@ void dune_trap_ring3(struct dune_trap *f)
 	struct dune_thread *t = dune_thread_at(f);
 
 	if (f->vector == DUNE_VECTOR_PF && !(f->error_code & PF_NO_FILL) &&
-	    dune_vm_fill(t, f->fault_addr))
+	    dune_vm_fill(t, f->fault_addr, f->error_code))
 		return;
 	if (f->vector == DUNE_VECTOR_PF && dune_vm_cow_used && dune_trap_cow(f))
 		return;

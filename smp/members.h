@@ -2,7 +2,9 @@
 /*
  * Members of a region: the vCPUs whose view has a copy of the region's entry,
  * and so may have cached what it leads to. A set of vCPU ids, written under the
- * region's lock, read by anybody.
+ * region's lock, read by anybody. Regions of which there is one copy for all views of a
+ * root have one set, who has a view: written under the lock of views, a vCPU joins
+ * before its CR3 is loaded, and nobody empties it.
  *
  *   first use of the region              change inside the region
  *     (under the region's lock)            change entries
@@ -29,7 +31,7 @@ struct members {
 	u64 word[MEMBERS_WORDS];
 };
 
-/* Under the region's lock, before its entry is copied. */
+/* Under the set's lock, before the vCPU can reach a copy of the entry. */
 static inline void members_join(struct members *members, u32 id)
 {
 	u64 *word = &members->word[id / 64];
@@ -44,8 +46,8 @@ static inline void members_join(struct members *members, u32 id)
 }
 
 /*
- * Under the region's lock: after a flush of this vCPU that follows its last use
- * of the region; the caller takes its copy away as well.
+ * Under the set's lock: after a flush of this vCPU that follows its last use
+ * of the region; the caller takes its own copy away as well, if it has one.
  */
 static inline void members_leave(struct members *members, u32 id)
 {

@@ -23,6 +23,8 @@ void leave(void);
 
 /* fault_test.c */
 extern const struct test_case fault_cases[];
+extern const struct test_case area_cases[];
 extern const unsigned int nr_fault_cases;
+extern const unsigned int nr_area_cases;
 
 #endif /* GUEST_H */

@@ -404,11 +404,13 @@ int main(void)
 		CASE(thread_exit_frees_the_vcpu),
 		CASE(selectors_and_stacks_are_sound),
 	};
-	const unsigned int n = sizeof(run_cases) / sizeof(run_cases[0]);
+	unsigned int n = sizeof(run_cases) / sizeof(run_cases[0]);
 	struct test_case all[64];
 
-	CHECK(n + nr_fault_cases <= 64);
+	CHECK(n + nr_fault_cases + nr_area_cases <= 64);
 	memcpy(all, run_cases, sizeof(run_cases));
 	memcpy(all + n, fault_cases, nr_fault_cases * sizeof(all[0]));
-	return test_main(all, n + nr_fault_cases, setup);
+	n += nr_fault_cases;
+	memcpy(all + n, area_cases, nr_area_cases * sizeof(all[0]));
+	return test_main(all, n + nr_area_cases, setup);
 }

@@ -15,23 +15,6 @@
 #define FAULT_KNOWN \
 	(DUNE_PF_PRESENT | DUNE_PF_WRITE | DUNE_PF_USER | DUNE_PF_FETCH)
 
-bool dune_vm_fill(struct dune_thread *t, uint64_t addr)
-{
-	struct dune_view *view = t->vm.view;
-	int filled;
-
-	if (addr >= USER_END)
-		return false;
-	vm_will_write(view_entry(view, region_index(addr)));
-	/* Then it is a lower level that is missing. */
-	if (plat_load(view_entry(view, region_index(addr))))
-		return false;
-	filled = view_fill(view, &t->vm, region_index(addr));
-	if (filled < 0)
-		t->slot_error = -filled;
-	return filled > 0;
-}
-
 static u64 child_of(u64 value, u64 addr, unsigned int level)
 {
 	u64 *table = plat_va(value & pt_x86.addr_mask);
@@ -82,4 +65,40 @@ bool dune_vm_spurious(struct dune_thread *t, uint64_t addr, uint64_t error)
 	entry = entry_locked(region, addr);
 	region_unlock(region);
 	return allows(entry, error);
+}
+
+/*
+ * May another vCPU have filled a common entry between this one's fault by it and now?
+ * Only by a fill that was not over when this vCPU looked last: one that was, it would
+ * have found in its walk.
+ */
+static bool filled_by_others(struct dune_view *view)
+{
+	u32 done = plat_load_acquire(&view->root->fills_done);
+	u32 begun = plat_load_acquire(&view->root->fills_begun);
+
+	if (begun == view->fills_seen)
+		return false;
+	if (begun == done)
+		view->fills_seen = begun;
+	return true;
+}
+
+bool dune_vm_fill(struct dune_thread *t, uint64_t addr, uint64_t error)
+{
+	struct dune_view *view = t->vm.view;
+	u64 index = region_index(addr);
+	int filled;
+
+	if (addr >= USER_END)
+		return false;
+	vm_will_write(view_entry(view, index));
+	/* Then it is a lower level that is missing. */
+	if (plat_load_acquire(view_entry(view, index)))
+		return region_is_common(index) && filled_by_others(view) &&
+		       dune_vm_spurious(t, addr, error);
+	filled = view_fill(view, &t->vm, index);
+	if (filled < 0)
+		t->slot_error = -filled;
+	return filled > 0;
 }

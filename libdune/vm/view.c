@@ -74,14 +74,25 @@ int view_slot(u64 index, u64 *gpa)
 	return 0;
 }
 
+/* Others may be about to fault by it, and find it there: fault.c asks for these counts. */
+static void fill_common_locked(struct dune_root *root, u64 index)
+{
+	__atomic_fetch_add(&root->fills_begun, 1, __ATOMIC_SEQ_CST);
+	plat_store_release(&root->common[index % PT_ENTRIES], root->region[index].l3);
+	__atomic_fetch_add(&root->fills_done, 1, __ATOMIC_SEQ_CST);
+}
+
 static void copy_locked(struct dune_view *view, struct dune_region *region,
 			u64 index)
 {
-	if (!region_is_common(index))
-		members_join(&region->members, view->id);
-	plat_store_release(view_entry(view, index), region->l3);
 	plat_note(region, sizeof(*region), "dune_region");
-	if (region_is_common(index) || bit_get(view->used, index / PT_ENTRIES))
+	if (region_is_common(index)) {
+		fill_common_locked(view->root, index);
+		return;
+	}
+	members_join(&region->members, view->id);
+	plat_store_release(view_entry(view, index), region->l3);
+	if (bit_get(view->used, index / PT_ENTRIES))
 		return;
 	bit_set(view->used, index / PT_ENTRIES);
 	plat_note(view_entry(view, index & ~(u64)(PT_ENTRIES - 1)), PAGE_SIZE, "PDPT");

@@ -74,6 +74,8 @@ struct dune_root {
 	struct dune_root *next;		/* of all; views_lock */
 	u64 *common;			/* the PDPT, or NULL; constant */
 	u64 common_regions;		/* address of the first one, or of none; constant */
+	/* Page faults that put an entry into it, so far: see fault.c. */
+	u32 fills_begun, fills_done;
 	struct inval inval;		/* operations under way */
 	struct dune_view *view[DUNE_MAX_VCPUS];	/* by vCPU; views_lock */
 	struct members viewers;		/* vCPUs that have a view; written under views_lock */
@@ -90,6 +92,7 @@ struct dune_view {
 	u64 used[NR_REGIONS / PT_ENTRIES / 64];	/* PDPTs that were written to */
 	u32 id;				/* of the vCPU */
 	u32 node;			/* whose depot l3 is of */
+	u32 fills_seen;			/* the owner's: so many of the root's are over */
 	/* The owner's: flush the PCID when it is loaded, unless this is the owner's. */
 	u32 flush_gen;
 };

@@ -5,16 +5,15 @@
 
 #include "../../libdune/asm.h"
 
-/* struct run_thread is at the top of the thread's host stack. */
+/* struct run_thread: above the top of the host stack as dune-run sets it, THREAD_HOST_SP. */
 #define RUN_SIZE	4096
-#define RUN_OFFSET	(HOST_STACK_TOP - RUN_SIZE)
-#define RUN_PENDING	(RUN_OFFSET + 0)
-#define RUN_MASK	(RUN_OFFSET + 8)
-#define RUN_SP		(RUN_OFFSET + 16)
-#define RUN_RETURN_SP	(RUN_OFFSET + 24)
-#define RUN_ALT_LOW	(RUN_OFFSET + 32)
-#define RUN_ALT_HIGH	(RUN_OFFSET + 40)
-#define RUN_OLD_MASK	(RUN_OFFSET + 48)
+#define RUN_PENDING	0
+#define RUN_MASK	8
+#define RUN_SP		16
+#define RUN_RETURN_SP	24
+#define RUN_ALT_LOW	32
+#define RUN_ALT_HIGH	40
+#define RUN_OLD_MASK	48
 
 /* What run_host() asks the stub to do. */
 #define RUN_AGAIN	0	/* run the guest */

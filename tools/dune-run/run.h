@@ -66,13 +66,13 @@ struct run_thread {
 };
 
 _Static_assert(sizeof(struct run_thread) <= RUN_SIZE, "stub.S");
-_Static_assert(offsetof(struct run_thread, pending) == RUN_PENDING - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, mask) == RUN_MASK - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, sp) == RUN_SP - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, return_sp) == RUN_RETURN_SP - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, alt_low) == RUN_ALT_LOW - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, alt_high) == RUN_ALT_HIGH - RUN_OFFSET, "stub.S");
-_Static_assert(offsetof(struct run_thread, old_mask) == RUN_OLD_MASK - RUN_OFFSET, "stub.S");
+_Static_assert(offsetof(struct run_thread, pending) == RUN_PENDING, "stub.S");
+_Static_assert(offsetof(struct run_thread, mask) == RUN_MASK, "stub.S");
+_Static_assert(offsetof(struct run_thread, sp) == RUN_SP, "stub.S");
+_Static_assert(offsetof(struct run_thread, return_sp) == RUN_RETURN_SP, "stub.S");
+_Static_assert(offsetof(struct run_thread, alt_low) == RUN_ALT_LOW, "stub.S");
+_Static_assert(offsetof(struct run_thread, alt_high) == RUN_ALT_HIGH, "stub.S");
+_Static_assert(offsetof(struct run_thread, old_mask) == RUN_OLD_MASK, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R12]) == UC_R12, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R13]) == UC_R13, "stub.S");
 _Static_assert(offsetof(ucontext_t, uc_mcontext.gregs[REG_R14]) == UC_R14, "stub.S");
@@ -98,7 +98,7 @@ extern struct run_options run_options;
 
 static inline struct run_thread *run_of(struct dune_thread *t)
 {
-	return (struct run_thread *)((char *)t + RUN_OFFSET);
+	return (struct run_thread *)(t->stacks + HOST_STACK_TOP - RUN_SIZE);
 }
 
 /* stub.S */

@@ -40,7 +40,8 @@ run_thread:
 	push	%r13
 	push	%r14
 	push	%r15
-	mov	%rsp, RUN_RETURN_SP(%rdi)
+	mov	THREAD_HOST_SP(%rdi), %rcx
+	mov	%rsp, RUN_RETURN_SP(%rcx)
 	mov	%rdi, %r12
 	mov	%rsi, %rdi
 	mov	%rdx, %rbx
@@ -105,22 +106,24 @@ run_stub:
 	mov	%rax, %r14
 	xor	%edi, %edi		/* SIG_BLOCK */
 	lea	run_most(%rip), %rsi
-	lea	RUN_OLD_MASK(%r12), %rdx
+	lea	RUN_OLD_MASK(%rcx), %rdx
 	mov	$8, %r10d
 	mov	$__NR_rt_sigprocmask, %eax
 	syscall
-	cmpq	$0, RUN_PENDING(%r12)
+	mov	THREAD_HOST_SP(%r12), %rcx
+	cmpq	$0, RUN_PENDING(%rcx)
 	jne	3f
-	mov	RUN_OLD_MASK(%r12), %rdx
-	mov	%rdx, RUN_MASK(%r12)
-	movq	$1, RUN_PENDING(%r12)
+	mov	RUN_OLD_MASK(%rcx), %rdx
+	mov	%rdx, RUN_MASK(%rcx)
+	movq	$1, RUN_PENDING(%rcx)
 3:	mov	%r14, %rax
 	jmp	.Lon_host_stack
 
 run_enter_c:
-	cmp	RUN_ALT_LOW(%r12), %rsp
+	mov	THREAD_HOST_SP(%r12), %rcx
+	cmp	RUN_ALT_LOW(%rcx), %rsp
 	jb	.Lon_host_stack
-	cmp	RUN_ALT_HIGH(%r12), %rsp
+	cmp	RUN_ALT_HIGH(%rcx), %rsp
 	jbe	.Lon_alt
 .Lon_host_stack:
 	mov	THREAD_HOST_SP(%r12), %rsp
@@ -131,7 +134,8 @@ run_back:
 	mov	THREAD_PAGE(%r12), %rdx
 	mov	REGS_RSP(%rdx), %rsp
 	mov	REGS_RAX(%rdx), %r14
-	cmpq	$0, RUN_PENDING(%r12)
+	mov	THREAD_HOST_SP(%r12), %rcx
+	cmpq	$0, RUN_PENDING(%rcx)
 	label	run_checked
 	jne	.Lmask
 .Laction:
@@ -161,9 +165,9 @@ run_back:
 	/* Signals had to wait: now. One that comes takes the place of the action. */
 .Lmask:
 	mov	%eax, %ebx
-	movq	$0, RUN_PENDING(%r12)
+	movq	$0, RUN_PENDING(%rcx)
 	mov	$2, %edi		/* SIG_SETMASK */
-	lea	RUN_MASK(%r12), %rsi
+	lea	RUN_MASK(%rcx), %rsi
 	xor	%edx, %edx
 	mov	$8, %r10d
 	mov	$__NR_rt_sigprocmask, %eax
@@ -174,7 +178,8 @@ run_back:
 
 	/* All signals are blocked. */
 .Lsigreturn:
-	mov	RUN_SP(%r12), %rsp
+	mov	THREAD_HOST_SP(%r12), %rcx
+	mov	RUN_SP(%rcx), %rsp
 	mov	$__NR_rt_sigreturn, %eax
 	syscall
 	ud2
@@ -194,7 +199,8 @@ run_back:
 
 .Lend:
 	.cfi_undefined rip
-	mov	RUN_RETURN_SP(%r12), %rsp
+	mov	THREAD_HOST_SP(%r12), %rcx
+	mov	RUN_RETURN_SP(%rcx), %rsp
 	mov	%r14, %rax
 	pop	%r15
 	pop	%r14

@@ -202,15 +202,17 @@ static long areas_kb(void)
  */
 static long more_slots(void)
 {
-	FILE *f = fopen("/proc/self/maps", "r");
-	unsigned long start, slot = -1ul;
-	long more = 0;
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long from, end, start = 0, slot = -1ul;
+	long more = 0, rss;
 	char line[512];
 
 	REQUIRE(f);
 	while (fgets(line, sizeof(line), f)) {
 		/* Not the program, nor the first thread's stack and the vDSO. */
-		if (sscanf(line, "%lx", &start) != 1 || start < MMAP_LOW || strchr(line, '['))
+		if (sscanf(line, "%lx-%lx ", &from, &end) == 2)
+			start = from < MMAP_LOW || strchr(line, '[') ? 0 : from;
+		if (sscanf(line, "Rss: %ld", &rss) != 1 || !rss || !start)
 			continue;
 		more += slot != -1ul && slot != start >> 39;
 		slot = start >> 39;

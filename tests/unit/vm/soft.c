@@ -551,7 +551,7 @@ static bool page_fault(uint64_t addr, uint64_t error)
 	tlb_slot(addr >> 12, pcid)->tag = 0;
 	upper_slot(2, addr, pcid)->tag = 0;
 	upper_slot(3, addr, pcid)->tag = 0;
-	if (!(error & DUNE_PF_PRESENT) && dune_vm_fill(&me->t, addr)) {
+	if (!(error & DUNE_PF_PRESENT) && dune_vm_fill(&me->t, addr, error)) {
 		count(fills);
 		return true;
 	}

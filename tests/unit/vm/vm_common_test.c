@@ -79,6 +79,34 @@ static void a_fill_is_everybodys(void)
 	helper_end(&user);
 }
 
+/*
+ * Both fault by the same missing entry, and the other one fills it: nothing for the
+ * program's handler. What is missing below is.
+ */
+static void a_fill_by_others_is_no_fault(void)
+{
+	struct helper user;
+
+	page = SOFT_PROGRAM + 6 * GIB;
+	helper_start(&user);
+	soft_enter();
+	CHECK_EQ(dune_vm_unmap(NULL, (void *)page, PAGE), 0);
+	for (int i = 0; i < 2; i++) {
+		page += PAGE;
+		helper_does(&user, read_page);
+		CHECK(dune_vm_fill(soft_self(), page, 0));
+		/* Again: it is not over by a fill any more. */
+		CHECK(!dune_vm_fill(soft_self(), page, 0));
+		page = SOFT_PROGRAM + 7 * GIB;
+	}
+	CHECK(!dune_vm_fill(soft_self(), SOFT_PROGRAM + 6 * GIB, 0));
+	page = SOFT_PROGRAM + 8 * GIB;
+	helper_does(&user, read_page);
+	CHECK(!dune_vm_fill(soft_self(), SOFT_PROGRAM + 6 * GIB, 0));
+	soft_leave();
+	helper_end(&user);
+}
+
 /* Who never used the region is asked as well: it may have the entry cached. */
 static void every_viewer_is_asked(void)
 {
@@ -223,6 +251,7 @@ int main(void)
 	soft_begin();
 	CHECK_EQ(vm_state.common, region_index(SOFT_PROGRAM) / PT_ENTRIES);
 	CASE(a_fill_is_everybodys);
+	CASE(a_fill_by_others_is_no_fault);
 	CASE(every_viewer_is_asked);
 	CASE(a_region_goes_and_comes);
 	CASE(who_comes_later_is_asked);
