@@ -43,14 +43,21 @@ void dune_why_set(const char *fmt, ...)
  * A futex in the fork page: in a forked child it is free, whoever held it in
  * the parent. Also usable by a thread about to exit, unlike a pthread mutex.
  */
+#define LOCK_TURNS	64u
+
 void dune_lock(void)
 {
 	uint32_t *lock = &dune_forkpage->lock;
 	uint32_t seen = 0;
 
-	if (__atomic_compare_exchange_n(lock, &seen, 1, false, __ATOMIC_ACQUIRE,
-					__ATOMIC_RELAXED))
-		return;
+	/* Most have it for some dozen instructions. */
+	for (unsigned int turn = 0; turn < LOCK_TURNS; turn++) {
+		seen = 0;
+		if (__atomic_compare_exchange_n(lock, &seen, 1, false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return;
+		plat_cpu_relax();
+	}
 	while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE))
 		raw_syscall4(SYS_futex, (long)lock, FUTEX_WAIT_PRIVATE, 2, 0);
 }

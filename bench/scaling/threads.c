@@ -65,7 +65,7 @@ static const struct suite_protocol silent = { .sent = LINUX_WAKES };
 static const struct suite_op ops[] = {
 	/* What an ended thread leaves is freed later, in whose operation is chance. */
 	{ "create", "none", SUITE_IN(LOCAL), 1, NOT_FLAT, SUITE_BOTH(way_create), &silent },
-	{ "enter", "none", SUITE_IN(LOCAL), 1, FLAT_LEAST, SUITE_BOTH(way_enter), NULL },
+	{ "enter", "none", SUITE_IN(LOCAL), 1, FLAT, SUITE_BOTH(way_enter), NULL },
 };
 
 int main(int argc, char **argv)

@@ -298,7 +298,6 @@ static void join_family(struct dune_root *root, struct dune_root *clone)
 		plat_store(&root->family, ++vm_state.nr_families);
 	clone->family = root->family;
 	clone->is_clone = 1;
-	dune_vm_cow_used = 1;
 }
 
 static int clone_locked(struct vm_op *op, struct dune_root *clone, struct vm_span *spans)
@@ -333,6 +332,8 @@ static int make_clone(struct vm_op *op, struct dune_root **clone)
 	err = root_make(op->local, clone);
 	if (!err) {
 		cow_lock_all(op->local);
+		/* Before it looks for threads: see tell_spans(). */
+		__atomic_store_n(&dune_vm_cow_used, 1, __ATOMIC_RELAXED);
 		err = clone_locked(op, *clone, spans);
 		cow_unlock_all();
 	}

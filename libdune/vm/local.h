@@ -84,7 +84,7 @@ struct vm_local {
 	struct vm_batch batch;
 	struct dune_kick kick, wait;	/* flush.c: clear between uses */
 	struct vm_copy *dropped;	/* copy.c: to be freed after the next flush */
-	struct vm_span span[THREAD_SPANS];	/* cow_lock, all; end 0: none */
+	struct vm_span span[THREAD_SPANS];	/* views_lock; end 0: none */
 	/* pool.c */
 	u32 nr_pages;
 	void *page_of[POOL_MAGAZINE];

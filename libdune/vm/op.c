@@ -28,7 +28,7 @@ void vm_relax(unsigned int turn)
 		plat_cpu_relax();
 }
 
-#define LOCK_TURNS	64u
+#define LOCK_TURNS	128u
 
 void vm_lock_wait(u32 *lock)
 {

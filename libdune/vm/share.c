@@ -4,7 +4,7 @@
 #include "range.h"
 #include "share.h"
 
-/* Under all of cow_lock. */
+/* Under all of cow_lock; those of threads under views_lock. */
 static struct vm_span spans[SHARE_MAX];
 static u32 nr_spans, nr_user;
 
@@ -58,7 +58,21 @@ static int share_in_roots(struct vm_op *op, const struct vm_span *span)
 	return err;
 }
 
-int vm_share_thread(struct vm_local *by, const struct vm_span *span)
+/* For clones that are made from now on. True: there may be some already. */
+static bool tell_spans(struct vm_local *by, const struct vm_span *span)
+{
+	bool late;
+
+	vm_lock(&vm_state.views_lock);
+	for (u32 i = 0; i < THREAD_SPANS; i++)
+		by->span[i] = pages_of(span[i].start, span[i].end);
+	/* A clone says so before it collects, under the same lock. */
+	late = __atomic_load_n(&dune_vm_cow_used, __ATOMIC_RELAXED);
+	vm_unlock(&vm_state.views_lock);
+	return late;
+}
+
+static int share_in_clones(const struct vm_local *by)
 {
 	struct vm_op op;
 	int err = vm_op_begin(&op, NULL);
@@ -66,13 +80,16 @@ int vm_share_thread(struct vm_local *by, const struct vm_span *span)
 	if (err)
 		return err;
 	cow_lock_all(op.local);
-	for (u32 i = 0; i < THREAD_SPANS && !err; i++) {
-		by->span[i] = pages_of(span[i].start, span[i].end);
+	for (u32 i = 0; i < THREAD_SPANS && !err; i++)
 		err = share_in_roots(&op, &by->span[i]);
-	}
 	cow_unlock_all();
 	vm_op_end(&op);
 	return err;
+}
+
+int vm_share_thread(struct vm_local *by, const struct vm_span *span)
+{
+	return tell_spans(by, span) ? share_in_clones(by) : 0;
 }
 
 /* Keeps the order of starts. */

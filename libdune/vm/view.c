@@ -313,23 +313,37 @@ struct dune_view *view_create(struct dune_root *root, struct vm_local *local)
 	return NULL;
 }
 
+static void leave_region(struct dune_view *view, struct vm_local *by, u64 index)
+{
+	struct dune_region *region = &view->root->region[index];
+
+	region_lock(region, by);
+	members_leave(&region->members, view->id);
+	plat_store(view_entry(view, index), 0);
+	region_unlock(region);
+}
+
+/* Most of its entries are 0, and nobody sets one meanwhile. */
+static void leave_table(struct dune_view *view, struct vm_local *by, u64 first)
+{
+	const u64 *entry = view_entry(view, first);
+
+	for (u64 i = 0; i < PT_ENTRIES; i += 4) {
+		if (!(plat_load(&entry[i]) | plat_load(&entry[i + 1]) |
+		      plat_load(&entry[i + 2]) | plat_load(&entry[i + 3])))
+			continue;
+		for (u64 k = i; k < i + 4; k++)
+			if (plat_load(&entry[k]))
+				leave_region(view, by, first + k);
+	}
+}
+
 /* Off the members of each region that it has been a member of. */
 static void leave_regions(struct dune_view *view, struct vm_local *by)
 {
-	for (u64 i = 0; i < NR_REGIONS; i++) {
-		struct dune_region *region = &view->root->region[i];
-
-		if (i % PT_ENTRIES == 0 && !bit_get(view->used, i / PT_ENTRIES)) {
-			i += PT_ENTRIES - 1;
-			continue;
-		}
-		if (!plat_load(view_entry(view, i)))
-			continue;
-		region_lock(region, by);
-		members_leave(&region->members, view->id);
-		plat_store(view_entry(view, i), 0);
-		region_unlock(region);
-	}
+	for (u64 i = 0; i < sizeof(view->used) / sizeof(view->used[0]); i++)
+		for (u64 bits = plat_load(&view->used[i]); bits; bits &= bits - 1)
+			leave_table(view, by, (i * 64 + __builtin_ctzll(bits)) * PT_ENTRIES);
 }
 
 /* The lock is taken; *found may be another one's as soon as it is not. */
