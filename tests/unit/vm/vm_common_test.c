@@ -8,38 +8,11 @@
 #include "op.h"
 #include "region.h"
 #include "soft.h"
+#include "steps.h"
 
 #define PAGE	4096ull
 #define GIB	(1ull << 30)
 #define ALL	(DUNE_R | DUNE_W | DUNE_X | DUNE_U)
-
-static uint64_t page;
-static const struct dune_view *its_view;
-
-static void tell_view(void)
-{
-	its_view = soft_self()->vm.view;
-}
-
-static void read_page(void)
-{
-	CHECK(soft_access(page, SOFT_READ) != SOFT_FAULT);
-}
-
-static void write_page(void)
-{
-	CHECK(soft_access(page, SOFT_WRITE) != SOFT_FAULT);
-}
-
-static void read_faults(void)
-{
-	CHECK_EQ(soft_access(page, SOFT_READ), SOFT_FAULT);
-}
-
-static void write_faults(void)
-{
-	CHECK_EQ(soft_access(page, SOFT_WRITE), SOFT_FAULT);
-}
 
 static bool is_viewer(const struct dune_root *root, uint32_t id)
 {

@@ -11,6 +11,7 @@
 #include "op.h"
 #include "region.h"
 #include "soft.h"
+#include "steps.h"
 #include "space.h"
 
 #define PAGE	4096ull
@@ -55,19 +56,6 @@ static void members_are_who_has_a_copy(void)
 
 /* --- a view's entry and its membership change under the region's lock --- */
 
-static uint64_t page;
-static const struct dune_view *its_view;
-
-static void tell_view(void)
-{
-	its_view = soft_self()->vm.view;
-}
-
-static void read_page(void)
-{
-	CHECK(soft_access(page, SOFT_READ) != SOFT_FAULT);
-}
-
 /* Else it could take what the holder is about to change, and not be told. */
 static void a_fill_waits_for_the_region(void)
 {
@@ -108,21 +96,6 @@ static void views_have_tables_of_their_own(void)
 }
 
 /* --- a change that is made and not flushed, and others who find it made --- */
-
-static void write_page(void)
-{
-	CHECK(soft_access(page, SOFT_WRITE) != SOFT_FAULT);
-}
-
-static void write_faults(void)
-{
-	CHECK_EQ(soft_access(page, SOFT_WRITE), SOFT_FAULT);
-}
-
-static void read_faults(void)
-{
-	CHECK_EQ(soft_access(page, SOFT_READ), SOFT_FAULT);
-}
 
 static void begin_and_protect(void)
 {
