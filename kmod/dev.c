@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "dev.h"
+#include "inode.h"
 #include "user_return.h"
 #include "vcpu.h"
 #include "vmx/mitigate.h"
@@ -24,12 +25,14 @@
 struct dune_file {
 	struct mutex lock;
 	struct mm_struct *mm;	/* grabbed: for comparison only */
+	struct inode *inode;	/* inode.h; a reference */
 	struct dune_vm *vm;	/* NULL until DUNE_CREATE_VM; then constant */
 };
 
 static int dune_open(struct inode *inode, struct file *file)
 {
 	struct dune_file *f;
+	int err;
 
 	if (!current->mm)
 		return -EINVAL;
@@ -42,6 +45,13 @@ static int dune_open(struct inode *inode, struct file *file)
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)
 		return -ENOMEM;
+	f->inode = inode_new();
+	if (IS_ERR(f->inode)) {
+		err = PTR_ERR(f->inode);
+		kfree(f);
+		return err;
+	}
+	inode_attach(f->inode, file);
 	mutex_init(&f->lock);
 	f->mm = current->mm;
 	mmgrab(f->mm);
@@ -55,6 +65,7 @@ static int dune_release(struct inode *inode, struct file *file)
 
 	if (f->vm)
 		vm_put(f->vm);
+	iput(f->inode);
 	mmdrop(f->mm);
 	kfree(f);
 	return 0;
@@ -102,7 +113,7 @@ static long create_vm(struct dune_file *f, void __user *arg)
 	err = -EBUSY;
 	if (f->vm)
 		goto out;
-	vm = vm_create(&placement);
+	vm = vm_create(&placement, f->inode);
 	err = PTR_ERR_OR_ZERO(vm);
 	if (err)
 		goto out;
@@ -238,13 +249,9 @@ static vm_fault_t slot_table_fault(struct vm_fault *vmf)
 	return give_page(vmf, slots_table_page(&vma_vm(vmf)->slots, i));
 }
 
-/* An id that no vCPU has had is no memory. */
-static vm_fault_t vcpu_pages_fault(struct vm_fault *vmf)
+static vm_fault_t all_vcpu_pages_fault(struct vm_fault *vmf)
 {
-	unsigned long id = vmf->pgoff - (DUNE_MMAP_VCPU_PAGES >> PAGE_SHIFT);
-	struct page *page = vcpu_pages_at(&vma_vm(vmf)->vcpu_pages, id);
-
-	return page ? give_page(vmf, page) : VM_FAULT_SIGBUS;
+	return vcpu_pages_fault(&vma_vm(vmf)->vcpu_pages, vmf);
 }
 
 static const struct vm_operations_struct vm_page_ops = {
@@ -256,7 +263,7 @@ static const struct vm_operations_struct slot_table_ops = {
 };
 
 static const struct vm_operations_struct vcpu_pages_ops = {
-	.fault = vcpu_pages_fault,
+	.fault = all_vcpu_pages_fault,
 };
 
 /* What of the vm fd can be mapped, and with which rights never. */

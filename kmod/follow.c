@@ -4,7 +4,7 @@
  * VMCS is copied there, and EPT tables that it linked are given up, as for an
  * invalidation; its next accesses fault and link new ones, of its node. The tables
  * above them go when no vCPU is left on their node, but for the two highest levels,
- * a page for each 512 GiB and the root. The vCPU page stays: others write to it.
+ * a page for each 512 GiB and the root. The vCPU page is moved, too.
  *
  * A bounded number of tables at a time: the rest waits for the next tick.
  */
@@ -45,17 +45,38 @@ void follow_moved(struct dune_vcpu *vcpu, int node)
 	}
 }
 
+static bool is_on(const void *memory, int node)
+{
+	return page_to_nid(virt_to_page(memory)) == node;
+}
+
 static void move_vmcs(struct dune_vcpu *vcpu, int node)
 {
-	struct page *page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_NOWARN, 0);
+	struct page *page;
 	void *vmcs;
 
+	if (is_on(vcpu->vmx.vmcs, node))
+		return;
+	page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_NOWARN, 0);
 	if (!page)
 		return;
 	vmcs = page_address(page);
 	if (page_to_nid(page) == node)
 		vcpu_move_vmcs(vcpu, &vmcs);
 	free_page((unsigned long)vmcs);
+}
+
+/* False: not now, but it may be possible soon. */
+static bool move_page(struct dune_vcpu *vcpu, int node)
+{
+	int err;
+
+	if (is_on(vcpu->page, node))
+		return true;
+	err = vcpu_move_page(vcpu, node);
+	if (!err)
+		vm_count(vcpu->vm, DUNE_VM_vcpu_pages_followed, 1);
+	return err != -EBUSY;
 }
 
 /* Is it of no use to any vCPU where it is? */
@@ -102,6 +123,10 @@ void follow_now(struct dune_vcpu *vcpu)
 	if (vcpu->vm->placement.policy == DUNE_PLACE_LOCAL && give_up_tables(vcpu, node))
 		return;
 	move_vmcs(vcpu, node);
+	if (!move_page(vcpu, node)) {
+		WRITE_ONCE(vcpu->away_since, jiffies | 1);
+		return;
+	}
 	preempt_disable();
 	vcpu->home = node;
 	vcpu->away_since = 0;

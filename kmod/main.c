@@ -6,6 +6,7 @@
 
 #include "dev.h"
 #include "fastcall.h"
+#include "inode.h"
 #include "power.h"
 #include "reclaim.h"
 #include "topology.h"
@@ -39,6 +40,7 @@ static const struct unit {
 	{ "preempt", preempt_setup, preempt_notifier_dec },
 	{ "thread exit", thread_exit_setup, thread_exit_teardown },
 	{ "reclaim", reclaim_setup, reclaim_teardown },
+	{ "inodes", inode_setup, inode_teardown },
 	{ "dev", dev_setup, dev_teardown },
 };
 

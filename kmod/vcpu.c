@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "inode.h"
 #include "residency.h"
 #include "vcpu.h"
 
@@ -53,6 +54,26 @@ static int vcpu_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+int vcpu_move_page(struct dune_vcpu *vcpu, int node)
+{
+	struct vcpu_pages *pages = &vcpu->vm->vcpu_pages;
+	struct stats_vm *stats = vcpu->vm->stats;
+	struct dune_vcpu_page *to = vcpu_pages_move_begin(pages, vcpu->id, node);
+
+	if (IS_ERR(to))
+		return PTR_ERR(to);
+	mutex_lock(&stats->lock);
+	/* It is counted there, by who schedules, until it is counted here. */
+	preempt_disable();
+	*to = *vcpu->page;
+	vcpu->page = to;
+	vcpu->vmx.gprs = &to->regs;
+	preempt_enable();
+	mutex_unlock(&stats->lock);
+	vcpu_pages_move_end(pages, vcpu->id, to);
+	return 0;
+}
+
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	return cmd == DUNE_RUN ? vcpu_run(file->private_data, arg) : -ENOTTY;
@@ -68,9 +89,7 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 	 */
 	if (READ_ONCE(vcpu->retired))
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(vcpu->page);
-	get_page(vmf->page);
-	return 0;
+	return vcpu_pages_fault(&vcpu->vm->vcpu_pages, vmf);
 }
 
 static const struct vm_operations_struct vcpu_vm_ops = {
@@ -89,6 +108,8 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vm_flags_clear(vma, VM_MAYEXEC);
 	vma->vm_ops = &vcpu_vm_ops;
+	/* As if it were the vm fd's: who moves the page looks there. */
+	vma->vm_pgoff = (DUNE_MMAP_VCPU_PAGES >> PAGE_SHIFT) + vcpu->id;
 	return 0;
 }
 
@@ -154,5 +175,7 @@ struct file *vcpu_create_file(struct dune_vm *vm, u64 *id)
 	file = anon_inode_getfile("[dune-vcpu]", &vcpu_fops, vcpu, O_RDWR);
 	if (IS_ERR(file))
 		vcpu_free(vcpu);
+	else
+		inode_attach(vm->vcpu_pages.inode, file);
 	return file;
 }

@@ -30,7 +30,7 @@ enum vcpu_phase {
 struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
-	struct dune_vcpu_page *page;	/* constant; the id's; user space writes it too */
+	struct dune_vcpu_page *page;	/* owner; the id's; user space writes it too */
 	u32 id;				/* constant; its own in the vm until retired */
 
 	/* Owner only. */
@@ -93,6 +93,11 @@ void vcpu_move_vmcs(struct dune_vcpu *vcpu, void **page);
 /* After a run, before user mode or another thread; preemption off. */
 void vcpu_restore_host(struct dune_vcpu *vcpu);
 
+/*
+ * vcpu.c: its page to that node. Owner, loaded; may sleep. 0, -EBUSY: something else
+ * refers to it now; -ENOMEM.
+ */
+int vcpu_move_page(struct dune_vcpu *vcpu, int node);
 /* vcpu.c: give back all but the object. Process context; idle vCPU; once. */
 void vcpu_retire(struct dune_vcpu *vcpu);
 

@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See vcpu_pages.h. */
 #include <linux/bitmap.h>
+#include <linux/err.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/topology.h>
 
 #include "plat.h"
 #include "vcpu_pages.h"
 
-void vcpu_pages_init(struct vcpu_pages *p)
+void vcpu_pages_init(struct vcpu_pages *p, struct inode *inode)
 {
 	mutex_init(&p->lock);
+	ihold(inode);
+	p->inode = inode;
 	xa_init_flags(&p->page, XA_FLAGS_ACCOUNT);
+}
+
+static void free_one(void *page)
+{
+	plat_note_gone(page);
+	plat_page_free(page);
 }
 
 void vcpu_pages_destroy(struct vcpu_pages *p)
@@ -19,11 +29,10 @@ void vcpu_pages_destroy(struct vcpu_pages *p)
 	void *page;
 
 	WARN_ON(!bitmap_empty(p->used, DUNE_MAX_VCPUS));
-	xa_for_each(&p->page, id, page) {
-		plat_note_gone(page);
-		plat_page_free(page);
-	}
+	xa_for_each(&p->page, id, page)
+		free_one(page);
 	xa_destroy(&p->page);
+	iput(p->inode);
 }
 
 static int node_of(const void *page)
@@ -100,9 +109,59 @@ void vcpu_pages_put(struct vcpu_pages *p, u32 id)
 	mutex_unlock(&p->lock);
 }
 
-struct page *vcpu_pages_at(struct vcpu_pages *p, unsigned long id)
+/*
+ * Out of all mappings: the notifiers have run, so no EPT has it either. False: it may
+ * be in one again, or is in use elsewhere. References come from mappings and, under
+ * the lock, from page faults, one of which may be about to map it.
+ */
+static bool take_out(struct vcpu_pages *p, u32 id, void *page)
 {
-	void *page = xa_load(&p->page, id);
+	unmap_mapping_range(p->inode->i_mapping, DUNE_MMAP_VCPU_PAGES + ((loff_t)id << PAGE_SHIFT),
+			    PAGE_SIZE, 0);
+	return page_count(virt_to_page(page)) == 1;
+}
 
-	return page ? virt_to_page(page) : NULL;
+struct dune_vcpu_page *vcpu_pages_move_begin(struct vcpu_pages *p, u32 id, int node)
+{
+	void *to = plat_page_alloc(node + 1);
+	int err = -ENOMEM;
+
+	if (!to)
+		return ERR_PTR(err);
+	if (node_of(to) != node)
+		goto out;
+	mutex_lock(&p->lock);
+	if (take_out(p, id, xa_load(&p->page, id)))
+		return to;
+	mutex_unlock(&p->lock);
+	err = -EBUSY;
+out:
+	plat_page_free(to);
+	return ERR_PTR(err);
+}
+
+void vcpu_pages_move_end(struct vcpu_pages *p, u32 id, struct dune_vcpu_page *to)
+{
+	/* It has an entry: nothing is allocated. */
+	void *from = xa_store(&p->page, id, to, GFP_KERNEL_ACCOUNT);
+
+	WARN_ON(xa_is_err(from));
+	plat_note(to, PAGE_SIZE, "dune_vcpu_page");
+	mutex_unlock(&p->lock);
+	free_one(from);
+}
+
+vm_fault_t vcpu_pages_fault(struct vcpu_pages *p, struct vm_fault *vmf)
+{
+	unsigned long id = vmf->pgoff - (DUNE_MMAP_VCPU_PAGES >> PAGE_SHIFT);
+	void *page;
+
+	mutex_lock(&p->lock);
+	page = xa_load(&p->page, id);
+	if (page) {
+		vmf->page = virt_to_page(page);
+		get_page(vmf->page);
+	}
+	mutex_unlock(&p->lock);
+	return page ? 0 : VM_FAULT_SIGBUS;
 }

@@ -208,7 +208,7 @@ struct stats_vm *vm_stats_of(struct mm_struct *mm)
  * Listed first, so that the lock of all vms is not held over vm_init(): that
  * waits for the mmap_lock, which the process can keep from it for ever.
  */
-struct dune_vm *vm_create(const struct placement *placement)
+struct dune_vm *vm_create(const struct placement *placement, struct inode *inode)
 {
 	struct dune_vm *vm;
 	int err;
@@ -218,7 +218,7 @@ struct dune_vm *vm_create(const struct placement *placement)
 		return ERR_PTR(-ENOMEM);
 	vm->mm = current->mm;
 	vm->tgid = current->tgid;
-	vcpu_pages_init(&vm->vcpu_pages);
+	vcpu_pages_init(&vm->vcpu_pages, inode);
 	vm->placement = *placement;
 	err = vm_list(vm);
 	if (err)
@@ -234,6 +234,7 @@ err_unlist:
 	if (vm->stats)
 		stats_vm_put(vm->stats);
 err_free:
+	vcpu_pages_destroy(&vm->vcpu_pages);
 	kfree(vm);
 	return ERR_PTR(err);
 }

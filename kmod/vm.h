@@ -58,10 +58,10 @@ struct dune_vm {
 };
 
 /*
- * A new vm for current->mm, its EPT as placement_init() made *placement. ERR_PTR:
- * -EBUSY it has one, -ENOMEM, ...
+ * A new vm for current->mm, its EPT as placement_init() made *placement, its files
+ * of inode. ERR_PTR: -EBUSY it has one, -ENOMEM, ...
  */
-struct dune_vm *vm_create(const struct placement *placement);
+struct dune_vm *vm_create(const struct placement *placement, struct inode *inode);
 struct dune_vm *vm_get(struct dune_vm *vm);
 /* May sleep. */
 void vm_put(struct dune_vm *vm);

@@ -116,14 +116,19 @@ static void limits_ranges(void)
 		cost_at_most(&p, 74000, 70700);
 	if (find_pair(&p, "munmap_1t", "mapped", 8, "none"))
 		cost_above_native(&p, 60000);
-	/* Linux does not flush here: one kick for the one vCPU in guest mode. */
+	/*
+	 * Linux does not flush here: one kick for the one vCPU in guest mode. Ticks of
+	 * other CPUs, which send IPIs too, come in half of the repetitions of 64 pages
+	 * with 8 CPUs; on our behalf others send only as leaders.
+	 */
 	for (int pages = 1; pages <= 64; pages += 63) {
 		if (!find_pair(&p, "mprotect", "read", pages, "spin"))
 			continue;
 		limit_exact(say(&p, "IPIs of plain Linux"),
-			    event_all_cpus(p.native, EMU_IPI), 0);
-		limit(say(&p, "IPIs"), event_all_cpus(p.dune, EMU_IPI), 1, -1);
+			    p.native->event[EVENTS_SELF + EMU_IPI], 0);
+		limit(say(&p, "IPIs"), p.dune->event[EVENTS_SELF + EMU_IPI], 1, -1);
 		limit(say(&p, "vCPUs kicked"), vm_counter(p.dune, DUNE_VM_kicks), 1, -1);
+		limit_exact(say(&p, "leaders"), vm_counter(p.dune, DUNE_VM_leaders), 0);
 	}
 }
 

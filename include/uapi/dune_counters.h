@@ -75,7 +75,8 @@
 	X(tables_followed,	"EPT table pages given up: their thread has moved to another node")\
 	X(tables_reclaimed,	"EPT table pages of replicas given up for lack of memory")\
 	X(leaders,		"vCPUs kicked to pass the kick on to others of their NUMA node")\
-	X(forwarded,		"vCPUs to which those passed it on")
+	X(forwarded,		"vCPUs to which those passed it on")		\
+	X(vcpu_pages_followed,	"vCPU pages copied to the node to which their thread has moved")
 
 #define DUNE_COUNTER_ENUM_VCPU(name, text) DUNE_VCPU_##name,
 #define DUNE_COUNTER_ENUM_VM(name, text) DUNE_VM_##name,

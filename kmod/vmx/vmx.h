@@ -28,7 +28,7 @@ struct vmx_vcpu {
 	 * push. The stack's own depth differs from call to call.
 	 */
 	u64 exit_room;
-	struct dune_regs *gprs;	/* constant: the guest's, in the vCPU page */
+	struct dune_regs *gprs;	/* the guest's, in the vCPU page, wherever that is */
 	u64 host_sp;		/* at the last entry */
 	u32 launched;		/* since the last VMCLEAR; entry.S reads it */
 	u32 host_irqs;		/* see sync_host_debugctl() in run.c */

@@ -122,7 +122,7 @@ static const struct user *user_of(const struct dune_place *place)
 struct located {
 	int near, far;		/* pages on the node of who uses them, and others */
 	int leaf_tables;	/* those that map the threads' memory */
-	int vmcs_far;		/* VMCSs on another node than their thread */
+	int vcpu_far;		/* VMCSs and vCPU pages on another node than their thread */
 	int on[64];		/* tables, by node */
 };
 
@@ -146,8 +146,7 @@ static struct located locate(bool moved)
 
 		if (place->kind != DUNE_PLACE_EPT) {
 			add_place(&l, place, place->user_node);
-			l.vmcs_far += place->kind == DUNE_PLACE_VMCS &&
-				      place->node != place->user_node;
+			l.vcpu_far += place->node != place->user_node;
 			continue;
 		}
 		l.on[place->node]++;
@@ -462,8 +461,9 @@ static void all_move(void *unused)
 	print("after", &l);
 	CHECK_EQ(l.leaf_tables, nr_users * REGIONS);
 	CHECK(100 * l.far <= 5 * (l.near + l.far));
-	CHECK_EQ(l.vmcs_far, 0);
+	CHECK_EQ(l.vcpu_far, 0);
 	CHECK(vm_stat(DUNE_VM_tables_followed) >= (uint64_t)nr_users * REGIONS);
+	CHECK(vm_stat(DUNE_VM_vcpu_pages_followed) >= (uint64_t)nr_users);
 	pthread_barrier_wait(&barrier);
 	join_threads(threads);
 }

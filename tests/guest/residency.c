@@ -254,16 +254,6 @@ static void moved(void)
 	CHECK_EQ(e.invvpid, 0);
 }
 
-static void set_vpids(long n)
-{
-	FILE *f = fopen(vpids_param, "w");
-
-	REQUIRE(f);
-	fprintf(f, "%ld\n", n);
-	REQUIRE(fclose(f) == 0);
-	CHECK_EQ(read_number(vpids_param), n);
-}
-
 static volatile int turn;
 
 /* One after the other, many times round; each keeps what is its own. */
@@ -290,12 +280,12 @@ static void vpids_run_out(void)
 
 	if (before < 0 || geteuid())
 		return;
-	set_vpids(FEW_VPIDS);
+	write_number(vpids_param, FEW_VPIDS);
 	turn = 0;
 	events_begin(&e);
 	run_threads(NR_TURNS, take_turns, &rounds);
 	events_end(&e);
-	set_vpids(before);
+	write_number(vpids_param, before);
 	events_print("20 vCPUs, 4 VPIDs", &e);
 	/* Every fourth load at least, of 20 in each round. */
 	CHECK_IN(e.invvpid, rounds * NR_TURNS / FEW_VPIDS / 2, 1000000);

@@ -319,6 +319,15 @@ long read_number(const char *path)
 	return value;
 }
 
+void write_number(const char *path, long value)
+{
+	FILE *f = fopen(path, "w");
+
+	REQUIRE(f);
+	REQUIRE(fprintf(f, "%ld", value) > 0);
+	REQUIRE(fclose(f) == 0);
+}
+
 long available_kb(void)
 {
 	FILE *f = fopen("/proc/zoneinfo", "r");

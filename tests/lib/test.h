@@ -83,6 +83,8 @@ void spin(unsigned long n);
 bool wait_for(volatile int *p, int value, int limit);
 /* First number in a file such as /sys/module/dune/refcnt; -1 when unreadable. */
 long read_number(const char *path);
+/* The same way back; the test ends when it cannot. */
+void write_number(const char *path, long value);
 /*
  * Memory that is available, in kB. Freed pages of any size stay in lists per
  * CPU, tens of megabytes of huge pages: they count here, which MemAvailable

@@ -19,15 +19,6 @@ static volatile int turn, ready;
 static long rounds;
 static int unused;
 
-static void write_param(long value)
-{
-	FILE *f = fopen(param, "w");
-
-	REQUIRE(f);
-	REQUIRE(fprintf(f, "%ld", value) > 0);
-	REQUIRE(fclose(f) == 0);
-}
-
 static void turns_guest(void *arg)
 {
 	for (;;) {
@@ -76,7 +67,7 @@ void scenes_vpids(void)
 {
 	long before = read_number(param);
 
-	write_param(2);
+	write_number(param, 2);
 	row("VPIDs:", "few", CLEAN, take_turns, NULL);
-	write_param(before);
+	write_number(param, before);
 }

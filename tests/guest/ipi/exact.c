@@ -236,9 +236,20 @@ static void exact(long sends)
 		CHECK(sum.kicks > 0);
 }
 
+/* On NUMA nodes each vCPU's page, and in it what is requested, moves with its thread. */
 void part_exact(void)
 {
+	static const char param[] = "/sys/module/dune/parameters/follow_ms";
+	long before = read_number(param);
+
+	if (!opt.native)
+		write_number(param, 1);
 	exact(opt.rounds);
+	if (!opt.native) {
+		printf("    vCPU pages followed their threads %lu times\n",
+		       vm_stat(DUNE_VM_vcpu_pages_followed));
+		write_number(param, before);
+	}
 }
 
 static void in_child(void *arg)
