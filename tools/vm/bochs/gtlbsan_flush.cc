@@ -45,13 +45,14 @@ static struct flush whole(int vpid, int pcid, bool global)
 
 // ---- by the guest -----------------------------------------------------------
 
-// After MOV to CR3; kept: bit 63 of the source, with CR4.PCIDE.
-void emu_gtlb_cr3(BX_CPU_C *cpu, bool kept)
+// After MOV to CR3; it keeps: bit 63 of the source, with CR4.PCIDE.
+void emu_gtlb_cr3(BX_CPU_C *cpu, enum emu_cr3_write write)
 {
   unsigned c = cpu->bx_cpuid;
 
   if (!tlbsan_on || !gtlb_here[c].in_guest) return;
-  if (!kept) flush_spaces(c, whole(gtlb_here[c].tag.vpid, cpu->cr4.get_PCIDE() ? cpu->cr3 & 0xfff : 0, false));
+  if (write == EMU_CR3_FLUSHES)
+    flush_spaces(c, whole(gtlb_here[c].tag.vpid, cpu->cr4.get_PCIDE() ? cpu->cr3 & 0xfff : 0, false));
   gtlb_switch(cpu, "changes CR3");
 }
 

@@ -229,7 +229,8 @@ static Bit64s forkpoint(void)
     pid_t pid = cons < 0 ? -1 : fork();
     if (pid == 0) {
       if (!become_job(conn, cons)) end(3);
-      emu_tlbsan_enable(!strchr(wishes, 'n'));
+      if (strchr(wishes, 'n')) emu_tlbsan_end();
+      else emu_tlbsan_begin();
       return 0;
     }
     last = time(NULL);

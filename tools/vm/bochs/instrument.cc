@@ -20,7 +20,7 @@ void emu_initialize(unsigned cpu)
   emu_channel_init();
   emu_hangdump_init();
   emu_nodes_init();
-  emu_tlbsan_enable(!getenv("EMU_TLBSAN") || strcmp(getenv("EMU_TLBSAN"), "0"));
+  if (getenv("EMU_TLBSAN") && !strcmp(getenv("EMU_TLBSAN"), "0")) emu_tlbsan_end();
   // emulated time; a few times per second of real time
   bx_pc_system.register_timer(NULL, emu_timer, 200000, 1, 1, "dune-poll");
 }

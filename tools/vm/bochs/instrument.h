@@ -42,7 +42,8 @@ bool emu_copy_linear(BX_CPU_C *cpu, Bit64u laddr, void *data, Bit64u len, unsign
 void emu_hangdump_init(void);
 void emu_hangdump_poll(void);
 // tlbsan.cc
-void emu_tlbsan_enable(bool enable);
+void emu_tlbsan_begin();
+void emu_tlbsan_end();
 void emu_tlbsan_walk(unsigned cpu, Bit64u eptp, Bit64u gpa, const Bit64u *entry, unsigned leaf);
 void emu_tlbsan_violation(unsigned cpu, Bit64u eptp, Bit64u gpa);
 void emu_tlbsan_invept(unsigned cpu, unsigned type, Bit64u eptp);
@@ -55,7 +56,8 @@ void emu_gtlb_walk(BX_CPU_C *cpu, Bit64u la, const Bit64u *entry, unsigned leaf,
 void emu_gtlb_entry(BX_CPU_C *cpu);
 void emu_gtlb_exit(unsigned cpu);
 void emu_gtlb_cr0(BX_CPU_C *cpu, Bit32u old);
-void emu_gtlb_cr3(BX_CPU_C *cpu, bool kept);
+enum emu_cr3_write { EMU_CR3_FLUSHES, EMU_CR3_KEEPS };
+void emu_gtlb_cr3(BX_CPU_C *cpu, enum emu_cr3_write write);
 void emu_gtlb_cr4(BX_CPU_C *cpu, Bit32u old);
 void emu_gtlb_invlpg(unsigned cpu, Bit64u la);
 void emu_gtlb_invpcid(unsigned cpu, unsigned type, unsigned pcid, Bit64u la);
@@ -143,7 +145,7 @@ void emu_object_mark(BX_CPU_C *cpu, Bit32u what);
 #define BX_INSTR_INVVPID_DONE(cpu_id, type, vpid, la) emu_gtlb_invvpid(cpu_id, type, vpid, la)
 #define BX_INSTR_INVPCID_DONE(cpu_id, type, pcid, la) emu_gtlb_invpcid(cpu_id, type, pcid, la)
 #define BX_INSTR_CR0_WRITTEN(cpu, old)   emu_gtlb_cr0(cpu, old)
-#define BX_INSTR_CR3_WRITTEN(cpu, kept)  emu_gtlb_cr3(cpu, kept)
+#define BX_INSTR_CR3_WRITTEN(cpu, kept)  emu_gtlb_cr3(cpu, (kept) ? EMU_CR3_KEEPS : EMU_CR3_FLUSHES)
 #define BX_INSTR_CR4_WRITTEN(cpu, old)   emu_gtlb_cr4(cpu, old)
 // cpu in a guest
 #define BX_INSTR_GUEST_WALK(cpu, la, entry, leaf, top) emu_gtlb_walk(cpu, la, entry, leaf, top)

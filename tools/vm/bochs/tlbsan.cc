@@ -30,9 +30,14 @@ static unsigned nr_sets[EMUCOUNT_MAX_CPUS], last_set[EMUCOUNT_MAX_CPUS];
 static Bit64u clock_of_use;
 bool tlbsan_on = true;
 
-void emu_tlbsan_enable(bool enable)
+void emu_tlbsan_begin()
 {
-  tlbsan_on = enable;
+  tlbsan_on = true;
+}
+
+void emu_tlbsan_end()
+{
+  tlbsan_on = false;
 }
 
 static struct ept_set *find_set(unsigned cpu, Bit64u root)
