@@ -138,11 +138,11 @@ static void collect_tables(int index, void **tables)
 }
 
 /* How many of them are on that node. */
-static int tables_on(void **tables, int node)
+static int pages_on(void **pages, int node)
 {
 	int where[TABLES], on = 0;
 
-	REQUIRE(syscall(SYS_move_pages, 0, TABLES, tables, NULL, where, 0) == 0);
+	REQUIRE(syscall(SYS_move_pages, 0, TABLES, pages, NULL, where, 0) == 0);
 	for (int i = 0; i < TABLES; i++)
 		on += where[i] == node;
 	return on;
@@ -196,7 +196,7 @@ static void at_home(int index)
 	void *tables[TABLES];
 
 	collect_tables(index, tables);
-	CHECK_EQ(tables_on(tables, nodes[index]), TABLES);
+	CHECK_EQ(pages_on(tables, nodes[index]), TABLES);
 	measure_walks(index, 95);
 }
 
@@ -207,7 +207,7 @@ static void anywhere(int index)
 	void *tables[TABLES];
 
 	collect_tables(index, tables);
-	__atomic_fetch_add(&on_first, tables_on(tables, 0), __ATOMIC_RELAXED);
+	__atomic_fetch_add(&on_first, pages_on(tables, 0), __ATOMIC_RELAXED);
 }
 
 static void (*work)(int index);
@@ -299,37 +299,66 @@ static void set_knob(const char *name, const char *value)
 #define TURNS		400
 #define MAX_FAULTS	(20 * TABLES)	/* of a thread: Linux asks for all its pages in a scan */
 
-static void moves(int index)
+/* The thread goes to the other node and uses these pages, none of which is there. */
+static void go_and_use(int index, const char *what, void **pages, void (*use)(int index))
 {
 	int node = nodes[other_cpu[index]], near = 0, turn;
-	void *tables[TABLES];
 	uint64_t faults;
 
-	collect_tables(index, tables);
-	CHECK_EQ(tables_on(tables, node), 0);
+	CHECK_EQ(pages_on(pages, node), 0);
 	pin_to(other_cpu[index]);
 	faults = vcpu_stat(DUNE_VCPU_ept_faults);
 	for (turn = 0; turn < TURNS && 100 * near < 95 * TABLES; turn++) {
 		for (int i = 0; i < 10; i++) {
-			use_windows(index);
+			use(index);
 			spin(200000);
 		}
-		near = tables_on(tables, node);
+		near = pages_on(pages, node);
 	}
 	faults = vcpu_stat(DUNE_VCPU_ept_faults) - faults;
-	printf("    thread %d: %d of %d tables followed in %d turns, %llu EPT faults\n", index,
-	       near, TABLES, turn, (unsigned long long)faults);
+	printf("    thread %d: %d of %d %s followed in %d turns, %llu EPT faults\n", index, near,
+	       TABLES, what, turn, (unsigned long long)faults);
 	CHECK(100 * near >= 95 * TABLES);
 	CHECK(faults <= MAX_FAULTS);
+}
+
+static void tables_move(int index)
+{
+	void *tables[TABLES];
+
+	collect_tables(index, tables);
+	go_and_use(index, "tables", tables, use_windows);
 	measure_walks(index, 95);
 }
 
-static void look_follow(void *unused)
+static char *memory[MAX_THREADS];
+
+static void use_memory(int index)
 {
-	run_all(moves);
+	for (int i = 0; i < TABLES; i++)
+		*(volatile char *)(memory[index] + i * PAGE) += 1;
 }
 
-static void follow(void)
+/* What the program has is Linux' business, in Dune mode as well. */
+static void memory_moves(int index)
+{
+	void *pages[TABLES];
+
+	memory[index] = mmap(NULL, TABLES * PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(memory[index] != MAP_FAILED);
+	for (int i = 0; i < TABLES; i++)
+		pages[i] = memory[index] + i * PAGE;
+	use_memory(index);
+	go_and_use(index, "pages", pages, use_memory);
+}
+
+static void look_follow(void *what)
+{
+	run_all(what);
+}
+
+static void follow(void (*what)(int index))
 {
 	if (read_number("/proc/sys/kernel/numa_balancing") != 1) {
 		printf("    NUMA balancing is off: Linux moves nothing\n");
@@ -337,9 +366,19 @@ static void follow(void)
 	}
 	set_knob("scan_delay_ms", "20");
 	set_knob("scan_period_min_ms", "20");
-	CHECK_EQ(run_child(120, look_follow, NULL), 0);
+	CHECK_EQ(run_child(120, look_follow, what), 0);
 	set_knob("scan_delay_ms", "1000");
 	set_knob("scan_period_min_ms", "1000");
+}
+
+static void follow_tables(void)
+{
+	follow(tables_move);
+}
+
+static void follow_memory(void)
+{
+	follow(memory_moves);
 }
 
 int main(int argc, char **argv)
@@ -354,6 +393,7 @@ int main(int argc, char **argv)
 	test_part("local", local);
 	test_part("interleave", interleave);
 	test_part("bind", bind_1);
-	test_part("follow", follow);
+	test_part("follow", follow_tables);
+	test_part("follow_memory", follow_memory);
 	return test_end();
 }
