@@ -7,7 +7,8 @@
  * has the races.
  *
  * Callbacks run in process context with irqs on, some under page-table locks;
- * none sleeps. No lock of the module is held across a shootdown.
+ * none sleeps. No lock of the module is held across a shootdown but vcpu_pages.lock,
+ * for which nobody waits who is in the guest or has irqs off.
  */
 #include "compat.h"
 #include "flush.h"

@@ -37,11 +37,15 @@ void follow_moved(struct dune_vcpu *vcpu, int node)
 {
 	if (vcpu->home == NUMA_NO_NODE)
 		vcpu->home = node;
-	if (vcpu->home == node) {
-		vcpu->away_since = 0;
-	} else if (follows(vcpu)) {
+	if (vcpu->home != node) {
+		if (!follows(vcpu))
+			return;
 		vcpu->away_since = jiffies | 1;
 		memset(vcpu->follow_cursor, 0, sizeof(vcpu->follow_cursor));
+	} else if (!vcpu->page_waits) {
+		vcpu->away_since = 0;
+	} else if (!vcpu->away_since) {
+		vcpu->away_since = jiffies | 1;
 	}
 }
 
@@ -50,33 +54,41 @@ static bool is_on(const void *memory, int node)
 	return page_to_nid(virt_to_page(memory)) == node;
 }
 
+/*
+ * A page there or none: what follows is no reason to look for memory. It is not
+ * zeroed.
+ */
+static void *page_on(int node)
+{
+	struct page *page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_THISNODE |
+					     __GFP_NORETRY | __GFP_NOWARN, 0);
+
+	return page ? page_address(page) : NULL;
+}
+
 static void move_vmcs(struct dune_vcpu *vcpu, int node)
 {
-	struct page *page;
-	void *vmcs;
+	void *page = is_on(vcpu->vmx.vmcs, node) ? NULL : page_on(node);
 
-	if (is_on(vcpu->vmx.vmcs, node))
-		return;
-	page = alloc_pages_node(node, GFP_KERNEL_ACCOUNT | __GFP_NOWARN, 0);
 	if (!page)
 		return;
-	vmcs = page_address(page);
-	if (page_to_nid(page) == node)
-		vcpu_move_vmcs(vcpu, &vmcs);
-	free_page((unsigned long)vmcs);
+	vcpu_move_vmcs(vcpu, &page);
+	free_page((unsigned long)page);
 }
 
 /* False: not now, but it may be possible soon. */
 static bool move_page(struct dune_vcpu *vcpu, int node)
 {
-	int err;
+	void *page = is_on(vcpu->page, node) ? NULL : page_on(node);
+	bool moved;
 
-	if (is_on(vcpu->page, node))
+	if (!page)
 		return true;
-	err = vcpu_move_page(vcpu, node);
-	if (!err)
+	moved = vcpu_move_page(vcpu, &page);
+	if (moved)
 		vm_count(vcpu->vm, DUNE_VM_vcpu_pages_followed, 1);
-	return err != -EBUSY;
+	free_page((unsigned long)page);
+	return moved;
 }
 
 /* Is it of no use to any vCPU where it is? */
@@ -117,18 +129,17 @@ static bool give_up_tables(struct dune_vcpu *vcpu, int node)
 void follow_now(struct dune_vcpu *vcpu)
 {
 	int node = READ_ONCE(vcpu->node);
+	bool waits;
 
 	if (!follow_ms || time_before(jiffies, vcpu->away_since + msecs_to_jiffies(follow_ms)))
 		return;
 	if (vcpu->vm->placement.policy == DUNE_PLACE_LOCAL && give_up_tables(vcpu, node))
 		return;
 	move_vmcs(vcpu, node);
-	if (!move_page(vcpu, node)) {
-		WRITE_ONCE(vcpu->away_since, jiffies | 1);
-		return;
-	}
+	waits = !move_page(vcpu, node);
 	preempt_disable();
 	vcpu->home = node;
+	vcpu->page_waits = waits;
 	vcpu->away_since = 0;
 	/* It may have moved again meanwhile. */
 	follow_moved(vcpu, vcpu->node);

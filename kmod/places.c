@@ -48,7 +48,7 @@ static u64 vcpu_key(const struct dune_vcpu *vcpu, enum dune_place_kind kind)
 /* The page of that kind. stats->lock is held: those listed have both. */
 static const void *vcpu_memory(const struct dune_vcpu *vcpu, enum dune_place_kind kind)
 {
-	return kind == DUNE_PLACE_VCPU_PAGE ? vcpu->page : READ_ONCE(vcpu->vmx.vmcs);
+	return kind == DUNE_PLACE_VCPU_PAGE ? READ_ONCE(vcpu->page) : READ_ONCE(vcpu->vmx.vmcs);
 }
 
 /* The vCPU and kind with the least key above the cursor. */

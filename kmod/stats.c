@@ -77,7 +77,8 @@ static void add_totals(struct stats_totals *to, const struct stats_totals *from)
 
 static void add_vcpu(struct stats_totals *to, const struct dune_vcpu *vcpu)
 {
-	add(to->vcpu, vcpu->page->counters, DUNE_NR_VCPU_COUNTERS);
+	/* [VP-2] Ordered by the address; see [VP-1] in vcpu.c. */
+	add(to->vcpu, READ_ONCE(vcpu->page)->counters, DUNE_NR_VCPU_COUNTERS);
 }
 
 /* stats->user->lock held. Live vCPUs and what has gone; not the vm itself. */
@@ -176,6 +177,12 @@ void stats_vcpu_end(struct dune_vcpu *vcpu)
 	mutex_lock(&stats->lock);
 	list_del(&vcpu->of_stats);
 	add_vcpu(&stats->gone, vcpu);
+	mutex_unlock(&stats->lock);
+}
+
+void stats_vm_settle(struct stats_vm *stats)
+{
+	mutex_lock(&stats->lock);
 	mutex_unlock(&stats->lock);
 }
 

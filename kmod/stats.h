@@ -15,7 +15,8 @@
  * reference. Nothing is taken inside it.
  * stats_user.lock, mutex. Protects: its list of vms, what has gone, each
  * stats_vm.vm. Outside stats_vm.lock.
- * stats_vm.lock, mutex. Protects: its list of vCPUs, what has gone.
+ * stats_vm.lock, mutex. Protects: its list of vCPUs, what has gone; that a vCPU's page
+ * which somebody looks at is not freed.
  */
 #ifndef KMOD_STATS_H
 #define KMOD_STATS_H
@@ -57,6 +58,9 @@ void stats_vm_put(struct stats_vm *stats);
 void stats_vcpu_begin(struct dune_vcpu *vcpu);
 /* It counts no more; before its page is another one's, and its VMCS freed. */
 void stats_vcpu_end(struct dune_vcpu *vcpu);
+
+/* Who was looking at vCPUs has done so: a page that one had can be freed. */
+void stats_vm_settle(struct stats_vm *stats);
 
 /* Is one of the vm's vCPUs on a CPU of that NUMA node, or was last? */
 bool stats_vm_uses_node(struct stats_vm *stats, int node);

@@ -54,24 +54,24 @@ static int vcpu_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-int vcpu_move_page(struct dune_vcpu *vcpu, int node)
+bool vcpu_move_page(struct dune_vcpu *vcpu, void **page)
 {
 	struct vcpu_pages *pages = &vcpu->vm->vcpu_pages;
-	struct stats_vm *stats = vcpu->vm->stats;
-	struct dune_vcpu_page *to = vcpu_pages_move_begin(pages, vcpu->id, node);
+	struct dune_vcpu_page *from = vcpu->page, *to = *page;
 
-	if (IS_ERR(to))
-		return PTR_ERR(to);
-	mutex_lock(&stats->lock);
-	/* It is counted there, by who schedules, until it is counted here. */
+	if (!vcpu_pages_move_begin(pages, vcpu->id))
+		return false;
+	/* Whoever schedules counts there until it is copied, and here from then on. */
 	preempt_disable();
-	*to = *vcpu->page;
-	vcpu->page = to;
+	*to = *from;
+	/* [VP-1] The copy before who finds it; pairs with [VP-2] in stats.c. */
+	smp_store_release(&vcpu->page, to);
 	vcpu->vmx.gprs = &to->regs;
 	preempt_enable();
-	mutex_unlock(&stats->lock);
 	vcpu_pages_move_end(pages, vcpu->id, to);
-	return 0;
+	stats_vm_settle(vcpu->vm->stats);
+	*page = from;
+	return true;
 }
 
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -84,8 +84,8 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 	struct dune_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
 	/*
-	 * It is another vCPU's, or will be. What is mapped already stays so: the
-	 * process has that page in its mapping of all of them anyway.
+	 * It is another vCPU's, or will be. What is mapped already stays so until
+	 * the page moves: the process has that in its mapping of all of them anyway.
 	 */
 	if (READ_ONCE(vcpu->retired))
 		return VM_FAULT_SIGBUS;

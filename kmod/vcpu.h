@@ -30,7 +30,7 @@ enum vcpu_phase {
 struct dune_vcpu {
 	struct dune_vm *vm;		/* constant, holds a reference */
 	struct pid *owner;		/* constant, the creating thread */
-	struct dune_vcpu_page *page;	/* owner; the id's; user space writes it too */
+	struct dune_vcpu_page *page;	/* the id's; user space writes it too; see vcpu_move_page() */
 	u32 id;				/* constant; its own in the vm until retired */
 
 	/* Owner only. */
@@ -45,6 +45,7 @@ struct dune_vcpu {
 	int home;			/* node of its memory; follow.h */
 	unsigned long away_since;	/* jiffies; 0: it is at home */
 	u64 follow_cursor[2];
+	bool page_waits;		/* to follow: something else referred to it */
 	enum vcpu_phase phase;
 	unsigned long late_work;	/* thread flags that wait for the next exit */
 	u32 quantum_us;			/* what the VMCS was told */
@@ -94,10 +95,10 @@ void vcpu_move_vmcs(struct dune_vcpu *vcpu, void **page);
 void vcpu_restore_host(struct dune_vcpu *vcpu);
 
 /*
- * vcpu.c: its page to that node. Owner, loaded; may sleep. 0, -EBUSY: something else
- * refers to it now; -ENOMEM.
+ * vcpu.c: its vCPU page into *page, and the old one into that. False: something else
+ * refers to it now. Owner, loaded; may sleep. Others look at it under stats_vm.lock.
  */
-int vcpu_move_page(struct dune_vcpu *vcpu, int node);
+bool vcpu_move_page(struct dune_vcpu *vcpu, void **page);
 /* vcpu.c: give back all but the object. Process context; idle vCPU; once. */
 void vcpu_retire(struct dune_vcpu *vcpu);
 

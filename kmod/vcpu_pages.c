@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See vcpu_pages.h. */
 #include <linux/bitmap.h>
-#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/topology.h>
@@ -17,20 +16,16 @@ void vcpu_pages_init(struct vcpu_pages *p, struct inode *inode)
 	xa_init_flags(&p->page, XA_FLAGS_ACCOUNT);
 }
 
-static void free_one(void *page)
-{
-	plat_note_gone(page);
-	plat_page_free(page);
-}
-
 void vcpu_pages_destroy(struct vcpu_pages *p)
 {
 	unsigned long id;
 	void *page;
 
 	WARN_ON(!bitmap_empty(p->used, DUNE_MAX_VCPUS));
-	xa_for_each(&p->page, id, page)
-		free_one(page);
+	xa_for_each(&p->page, id, page) {
+		plat_note_gone(page);
+		plat_page_free(page);
+	}
 	xa_destroy(&p->page);
 	iput(p->inode);
 }
@@ -50,46 +45,60 @@ static u32 find_near(struct vcpu_pages *p, int node)
 	return id;
 }
 
-/* The next id gets this page, which is freed if not. The id or an errno. */
-static int add(struct vcpu_pages *p, void *page)
+/* The next id, which gets *fresh, or an errno. */
+static int add(struct vcpu_pages *p, void **fresh)
 {
-	int err = xa_err(xa_store(&p->page, p->nr, page, GFP_KERNEL_ACCOUNT));
+	int err = xa_err(xa_store(&p->page, p->nr, *fresh, GFP_KERNEL_ACCOUNT));
 
-	if (err) {
-		plat_page_free(page);
+	if (err)
 		return err;
-	}
-	plat_note(page, PAGE_SIZE, "dune_vcpu_page");
+	plat_note(*fresh, PAGE_SIZE, "dune_vcpu_page");
+	*fresh = NULL;
 	return p->nr++;
 }
 
-static int choose(struct vcpu_pages *p, int node)
+/* *fresh: a page for a new id, NULL when there is none. */
+static int choose(struct vcpu_pages *p, int node, void **fresh)
 {
 	u32 id = find_near(p, node), far;
-	void *page;
 
-	lockdep_assert_held(&p->lock);
 	if (id < p->nr)
 		return id;
 	far = find_first_zero_bit(p->used, p->nr);
-	if (p->nr == DUNE_MAX_VCPUS)
-		return far < p->nr ? far : -ENOSPC;
-	page = plat_page_alloc(node + 1);
 	/* No better than one that is there: a node that is full costs no ids. */
-	if (far < p->nr && (!page || node_of(page) != node)) {
-		if (page)
-			plat_page_free(page);
+	if (far < p->nr && (p->nr == DUNE_MAX_VCPUS || !*fresh || node_of(*fresh) != node))
 		return far;
+	if (p->nr == DUNE_MAX_VCPUS)
+		return -ENOSPC;
+	return *fresh ? add(p, fresh) : -ENOMEM;
+}
+
+/* No page of that node is free. Lets the lock go: page faults do not wait for memory. */
+static int make_or_choose(struct vcpu_pages *p, int node)
+{
+	void *fresh = NULL;
+	int id;
+
+	lockdep_assert_held(&p->lock);
+	if (p->nr < DUNE_MAX_VCPUS) {
+		mutex_unlock(&p->lock);
+		fresh = plat_page_alloc(node + 1);
+		mutex_lock(&p->lock);
 	}
-	return page ? add(p, page) : -ENOMEM;
+	id = choose(p, node, &fresh);
+	if (fresh)
+		plat_page_free(fresh);
+	return id;
 }
 
 int vcpu_pages_get(struct vcpu_pages *p, struct dune_vcpu_page **page)
 {
-	int id;
+	int node = numa_mem_id(), id;
 
 	mutex_lock(&p->lock);
-	id = choose(p, numa_mem_id());
+	id = find_near(p, node);
+	if (id == p->nr)
+		id = make_or_choose(p, node);
 	if (id >= 0)
 		__set_bit(id, p->used);
 	mutex_unlock(&p->lock);
@@ -121,34 +130,24 @@ static bool take_out(struct vcpu_pages *p, u32 id, void *page)
 	return page_count(virt_to_page(page)) == 1;
 }
 
-struct dune_vcpu_page *vcpu_pages_move_begin(struct vcpu_pages *p, u32 id, int node)
+bool vcpu_pages_move_begin(struct vcpu_pages *p, u32 id)
 {
-	void *to = plat_page_alloc(node + 1);
-	int err = -ENOMEM;
-
-	if (!to)
-		return ERR_PTR(err);
-	if (node_of(to) != node)
-		goto out;
 	mutex_lock(&p->lock);
 	if (take_out(p, id, xa_load(&p->page, id)))
-		return to;
+		return true;
 	mutex_unlock(&p->lock);
-	err = -EBUSY;
-out:
-	plat_page_free(to);
-	return ERR_PTR(err);
+	return false;
 }
 
-void vcpu_pages_move_end(struct vcpu_pages *p, u32 id, struct dune_vcpu_page *to)
+void vcpu_pages_move_end(struct vcpu_pages *p, u32 id, void *to)
 {
 	/* It has an entry: nothing is allocated. */
 	void *from = xa_store(&p->page, id, to, GFP_KERNEL_ACCOUNT);
 
 	WARN_ON(xa_is_err(from));
+	plat_note_gone(from);
 	plat_note(to, PAGE_SIZE, "dune_vcpu_page");
 	mutex_unlock(&p->lock);
-	free_one(from);
 }
 
 vm_fault_t vcpu_pages_fault(struct vcpu_pages *p, struct vm_fault *vmf)

@@ -10,8 +10,10 @@
  * it next. A page that something else refers to, a pipe say, or I/O, is not moved.
  *
  * Lock card: vcpu_pages.lock. Type: mutex. Protects: which ids are in use; the pages.
- * Order: inside mmap_lock (page faults); outside stats_vm.lock and, in Linux,
- * i_mmap_rwsem. Context: process, may sleep. Inside of it memory is allocated.
+ * Order: inside mmap_lock (page faults); outside of Linux' i_mmap_rwsem, and of a
+ * shootdown when mappings are taken away. Nothing of this module is taken inside of it;
+ * of memory only the tree's nodes, one for 64 ids, are allocated. Context: process,
+ * may sleep.
  */
 #ifndef KMOD_VCPU_PAGES_H
 #define KMOD_VCPU_PAGES_H
@@ -45,13 +47,13 @@ int vcpu_pages_get(struct vcpu_pages *p, struct dune_vcpu_page **page);
 void vcpu_pages_put(struct vcpu_pages *p, u32 id);
 
 /*
- * The page of id is to be on that node. begin(): a page to copy it to, which nobody
- * writes to until end(), when the copy becomes the id's and the old one is freed.
- * The lock is held between. The caller has the id. May sleep.
- * ERR_PTR: -ENOMEM, not there; -EBUSY, it is referred to. Then nothing is held.
+ * The page of id, which the caller has, is to become another one. begin(): from now on,
+ * to end(), nobody reads or writes it but the caller, who copies it to that and has it back
+ * after end(). False, and nothing has begun: something else refers to it. The lock is held
+ * between. May sleep.
  */
-struct dune_vcpu_page *vcpu_pages_move_begin(struct vcpu_pages *p, u32 id, int node);
-void vcpu_pages_move_end(struct vcpu_pages *p, u32 id, struct dune_vcpu_page *to);
+bool vcpu_pages_move_begin(struct vcpu_pages *p, u32 id);
+void vcpu_pages_move_end(struct vcpu_pages *p, u32 id, void *to);
 
 /*
  * A page fault in a mapping of vCPUs' pages, whose offsets are those of the vm fd.

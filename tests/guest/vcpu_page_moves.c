@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * A thread that goes to another NUMA node has its vCPU page moved there: nothing that
- * anybody writes to it meanwhile is lost, whichever mapping they use; a page that is
- * in use elsewhere stays; nobody else's mappings are touched. --rounds moves.
+ * anybody writes to it meanwhile is lost, whichever mapping they use, or make and give
+ * up; a page that is in use elsewhere stays; nobody else's mappings are touched.
+ * --rounds moves.
  */
 #include "test.h"
 #include "rawvm.h"
@@ -20,9 +21,11 @@
 
 #define N		20	/* CPUIDs of a run */
 #define FOLLOW_MS	4	/* of the module, while this test runs */
+#define TRIES		20	/* to move a page that stays */
 
 /* Words of dune_vcpu_page.irr, which is user space's own. */
 enum word { BY_OWN_MAPPING, BY_ALL_PAGES, BY_GUEST, BY_ALL };
+#define BY_NEW_MAPPINGS	BY_OWN_MAPPING		/* another thread's */
 
 static const char param[] = "/sys/module/dune/parameters/follow_ms";
 static struct rawvm vm;
@@ -31,6 +34,7 @@ static struct dune_vcpu_page *pages;	/* all of them */
 static int stat_fd;
 static int cpu_at[2], node_at[2];	/* two CPUs of different nodes */
 static uint64_t runs;
+static long follow_ms_before;
 
 static void find_nodes(void)
 {
@@ -60,17 +64,22 @@ static uint64_t stat_of(enum dune_vm_counter i)
 	return r.vm[i];
 }
 
-/* The node where the main thread's page is. */
-static int node_of_page(void)
+/* The node where that of the main thread's vCPU is. */
+static int node_of(enum dune_place_kind kind)
 {
 	struct dune_place out[8];
 	struct dune_places req = { .places = (uintptr_t)out, .nr = 8 };
 
 	REQUIRE(ioctl(stat_fd, DUNE_GET_PLACES, &req) == 0);
 	for (uint32_t i = 0; i < req.nr; i++)
-		if (out[i].kind == DUNE_PLACE_VCPU_PAGE && out[i].vcpu == vcpu.page->id)
+		if (out[i].kind == kind && out[i].vcpu == vcpu.page->id)
 			return out[i].node;
 	return -1;
+}
+
+static int node_of_page(void)
+{
+	return node_of(DUNE_PLACE_VCPU_PAGE);
 }
 
 static void guest_cpuids(void *arg)
@@ -103,11 +112,22 @@ static bool follow_to(int where, int seconds)
 	return node_of_page() == node_at[where];
 }
 
+/* It is tried and tried, and stays where it is. */
+static void stays_at(int where)
+{
+	for (int i = 0; i < TRIES; i++) {
+		usleep(FOLLOW_MS * 1000);
+		run_once();
+	}
+	CHECK_EQ(node_of_page(), node_at[where]);
+}
+
 /* ---- contents ---- */
 
 struct writer {
 	struct dune_vcpu_page *page;
 	enum word word;
+	int cpu;
 	uint64_t count;
 };
 
@@ -123,9 +143,34 @@ static void *writes(void *arg)
 {
 	struct writer *w = arg;
 
+	pin_to(w->cpu);
 	while (!stopping) {
 		add_to(w->page, w->word);
 		w->count++;
+	}
+	return NULL;
+}
+
+/* By mappings that it makes and gives up. */
+static void *writes_and_maps(void *arg)
+{
+	struct writer *w = arg;
+	struct dune_vcpu_page *p;
+
+	pin_to(w->cpu);
+	for (; !stopping; w->count += 3) {
+		p = mmap(NULL, DUNE_VCPU_PAGES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vm.fd,
+			 DUNE_MMAP_VCPU_PAGES);
+		REQUIRE(p != MAP_FAILED);
+		add_to(p, w->word);
+		CHECK_EQ(madvise(p, DUNE_VCPU_PAGE_SIZE, MADV_DONTNEED), 0);
+		add_to(p, w->word);
+		p = mremap(p, DUNE_VCPU_PAGES_SIZE, DUNE_VCPU_PAGES_SIZE, MREMAP_MAYMOVE);
+		REQUIRE(p != MAP_FAILED);
+		add_to(p, w->word);
+		munmap(p, DUNE_VCPU_PAGES_SIZE);
+		/* It is referred to all the time else, and never moves. */
+		usleep(2000);
 	}
 	return NULL;
 }
@@ -148,6 +193,7 @@ static void *writes_in_guest(void *arg)
 	struct writer *w = arg;
 	struct rawvcpu other;
 
+	pin_to(w->cpu);
 	rawvcpu_create(&vm, &other);
 	rawvm_map(&vm, w->page);
 	rawvcpu_start(&vm, &other, guest_writes, w);
@@ -168,15 +214,18 @@ static void check_cpu_desc(int where)
 static void contents(void)
 {
 	struct writer w[] = {
-		{ vcpu.page, BY_OWN_MAPPING, 0 }, { pages, BY_ALL_PAGES, 0 }, { pages, BY_GUEST, 0 },
+		{ vcpu.page, BY_OWN_MAPPING, cpu_at[0], 0 },
+		{ pages, BY_ALL_PAGES, cpu_at[1], 0 },
+		{ pages, BY_GUEST, nr_cpus() - 1, 0 },
+		{ NULL, BY_NEW_MAPPINGS, cpu_at[0], 0 },
 	};
-	void *(*const fns[])(void *) = { writes, writes, writes_in_guest };
-	uint64_t followed = stat_of(DUNE_VM_vcpu_pages_followed);
-	pthread_t thread[3];
+	void *(*const fns[])(void *) = { writes, writes, writes_in_guest, writes_and_maps };
+	uint64_t followed = stat_of(DUNE_VM_vcpu_pages_followed), sum = 0;
+	pthread_t thread[4];
 
 	stopping = 0;
 	vcpu.page->gdt[3] = 0x1234567890abcdef;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		REQUIRE(pthread_create(&thread[i], NULL, fns[i], &w[i]) == 0);
 	for (long n = 1; n <= opt.rounds; n++) {
 		if (!follow_to(n & 1, 5)) {
@@ -187,12 +236,15 @@ static void contents(void)
 		CHECK_EQ(vcpu.page->counters[DUNE_VCPU_cpuid], runs * N);
 	}
 	stopping = 1;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		pthread_join(thread[i], NULL);
 		CHECK(w[i].count > 0);
-		CHECK_EQ(pages->irr[w[i].word], w[i].count);
+		sum += w[i].count;
 	}
-	CHECK_EQ(pages->irr[BY_ALL], w[0].count + w[1].count + w[2].count);
+	CHECK_EQ(pages->irr[BY_OWN_MAPPING], w[0].count + w[3].count);
+	CHECK_EQ(pages->irr[BY_ALL_PAGES], w[1].count);
+	CHECK_EQ(pages->irr[BY_GUEST], w[2].count);
+	CHECK_EQ(pages->irr[BY_ALL], sum);
 	CHECK_EQ(pages->gdt[3], 0x1234567890abcdef);
 	CHECK_EQ(pages->id, 0);
 	followed = stat_of(DUNE_VM_vcpu_pages_followed) - followed;
@@ -208,15 +260,20 @@ static void pinned(void)
 {
 	struct iovec page = { .iov_base = vcpu.page, .iov_len = DUNE_VCPU_PAGE_SIZE };
 	static struct dune_vcpu_page seen;
-	uint64_t end;
 	int fds[2];
 
 	REQUIRE(pipe(fds) == 0);
 	REQUIRE(vmsplice(fds[1], &page, 1, 0) == (ssize_t)DUNE_VCPU_PAGE_SIZE);
 	pin_to(cpu_at[1]);
-	for (end = now_ns() + 20 * FOLLOW_MS * 1000000ull; now_ns() < end;)
-		run_once();
-	CHECK_EQ(node_of_page(), node_at[0]);
+	stays_at(0);
+	CHECK_EQ(node_of(DUNE_PLACE_VMCS), node_at[1]);
+	/* What could leave comes home, too; and once more. */
+	pin_to(cpu_at[0]);
+	stays_at(0);
+	CHECK_EQ(node_of(DUNE_PLACE_VMCS), node_at[0]);
+	pin_to(cpu_at[1]);
+	stays_at(0);
+	CHECK_EQ(node_of(DUNE_PLACE_VMCS), node_at[1]);
 	vcpu.page->irr[BY_OWN_MAPPING] = 0x1111;
 	REQUIRE(read(fds[0], &seen, sizeof(seen)) == (ssize_t)sizeof(seen));
 	/* A pipe has the page itself: what is written now is seen there. */
@@ -285,33 +342,34 @@ static void others_keep_theirs(void)
 	}
 }
 
-/* ---- policies under which nothing follows, and 0 ms ---- */
+/* ---- 0 ms ---- */
 
 static void never(void)
 {
-	uint64_t end;
-
 	write_number(param, 0);
 	pin_to(cpu_at[1]);
-	for (end = now_ns() + 20 * FOLLOW_MS * 1000000ull; now_ns() < end;)
-		run_once();
-	CHECK_EQ(node_of_page(), node_at[0]);
+	stays_at(0);
 	write_number(param, FOLLOW_MS);
 	CHECK(follow_to(1, 5));
 	CHECK(follow_to(0, 5));
+}
+
+static void set_back(void)
+{
+	write_number(param, follow_ms_before);
 }
 
 int main(int argc, char **argv)
 {
 	struct dune_stat_open req = { .scope = DUNE_STAT_PROCESS, .pid = getpid() };
 	static int unused;
-	long before;
 
 	test_start_raw(argc, argv, (struct test_opts){ .rounds = 40 });
 	if (opt.native)
 		SKIP("there is no native twin of the ABI");
 	find_nodes();
-	before = read_number(param);
+	follow_ms_before = read_number(param);
+	atexit(set_back);
 	write_number(param, FOLLOW_MS);
 	rawvm_create(&vm);
 	rawvcpu_create(&vm, &vcpu);
@@ -327,7 +385,6 @@ int main(int argc, char **argv)
 	test_part("pinned", pinned);
 	test_part("others_keep_theirs", others_keep_theirs);
 	test_part("never", never);
-	write_number(param, before);
 	rawvcpu_destroy(&vcpu);
 	rawvm_destroy(&vm);
 	return test_end();

@@ -241,15 +241,20 @@ void part_exact(void)
 {
 	static const char param[] = "/sys/module/dune/parameters/follow_ms";
 	long before = read_number(param);
+	uint64_t followed;
 
-	if (!opt.native)
-		write_number(param, 1);
-	exact(opt.rounds);
-	if (!opt.native) {
-		printf("    vCPU pages followed their threads %lu times\n",
-		       vm_stat(DUNE_VM_vcpu_pages_followed));
-		write_number(param, before);
+	if (opt.native) {
+		exact(opt.rounds);
+		return;
 	}
+	followed = vm_stat(DUNE_VM_vcpu_pages_followed);
+	write_number(param, 1);
+	exact(opt.rounds);
+	write_number(param, before);
+	followed = vm_stat(DUNE_VM_vcpu_pages_followed) - followed;
+	printf("    vCPU pages followed their threads %lu times\n", followed);
+	if (!access("/sys/devices/system/node/node1", F_OK))
+		CHECK(followed > 0);
 }
 
 static void in_child(void *arg)
