@@ -63,7 +63,8 @@ bool vcpu_move_page(struct dune_vcpu *vcpu, void **page)
 		return false;
 	/* Whoever schedules counts there until it is copied, and here from then on. */
 	preempt_disable();
-	*to = *from;
+	/* All of it: user space may use what is behind the struct. */
+	copy_page(to, from);
 	/* [VP-1] The copy before who finds it; pairs with [VP-2] in stats.c. */
 	smp_store_release(&vcpu->page, to);
 	vcpu->vmx.gprs = &to->regs;

@@ -211,6 +211,17 @@ static void check_cpu_desc(int where)
 	CHECK_EQ(limit >> 12, (uint64_t)node_at[where]);
 }
 
+/* What is behind the struct is user space's own, too. */
+static void check_rest(void)
+{
+	const uint8_t *page = (const uint8_t *)vcpu.page;
+	int changed = 0;
+
+	for (size_t i = sizeof(*vcpu.page); i < DUNE_VCPU_PAGE_SIZE; i++)
+		changed += page[i] != 0x5a;
+	CHECK_EQ(changed, 0);
+}
+
 static void contents(void)
 {
 	struct writer w[] = {
@@ -225,6 +236,7 @@ static void contents(void)
 
 	stopping = 0;
 	vcpu.page->gdt[3] = 0x1234567890abcdef;
+	memset(vcpu.page + 1, 0x5a, DUNE_VCPU_PAGE_SIZE - sizeof(*vcpu.page));
 	for (int i = 0; i < 4; i++)
 		REQUIRE(pthread_create(&thread[i], NULL, fns[i], &w[i]) == 0);
 	for (long n = 1; n <= opt.rounds; n++) {
@@ -234,6 +246,7 @@ static void contents(void)
 		}
 		check_cpu_desc(n & 1);
 		CHECK_EQ(vcpu.page->counters[DUNE_VCPU_cpuid], runs * N);
+		check_rest();
 	}
 	stopping = 1;
 	for (int i = 0; i < 4; i++) {
