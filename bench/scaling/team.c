@@ -32,6 +32,7 @@ static uint32_t all_costs[MAX_TEAM * TEAM_OPS];
 static uint8_t all_clean[MAX_TEAM * TEAM_OPS];
 static __thread int self_index;
 static __thread uint64_t own_cost;
+static __thread bool own_disturbed;
 
 const char *layout_name(enum layout layout)
 {
@@ -130,6 +131,18 @@ void team_cost(uint64_t cost)
 	own_cost = cost;
 }
 
+void team_disturbed(void)
+{
+	own_disturbed = true;
+}
+
+static bool is_clean(uint64_t irqs)
+{
+	if (own_cost)
+		return !own_disturbed;
+	return team.work->samples == ALL || interrupts_now() == irqs;
+}
+
 /* first: where to store what this round takes. */
 static void work_round(struct member *self, int first)
 {
@@ -140,6 +153,7 @@ static void work_round(struct member *self, int first)
 		volatile char *p = page(self->index, i * group() % TEAM_PAGES);
 
 		own_cost = 0;
+		own_disturbed = false;
 		work->before(p);
 		if (work->layout == SHARED)
 			barrier();
@@ -147,8 +161,7 @@ static void work_round(struct member *self, int first)
 		t0 = cost_now();
 		work->op(p);
 		t1 = cost_now();
-		self->clean[first + i] = work->samples == ALL ||
-					interrupts_now() == irqs;
+		self->clean[first + i] = is_clean(irqs);
 		self->cost[first + i] = (own_cost ? own_cost : t1 - t0) / divisor();
 	}
 }

@@ -74,6 +74,8 @@ int team_size(void);
 int team_round_ops(const struct work *work);
 /* The operation knows its cost better: this is it. By the thread that makes it. */
 void team_cost(uint64_t cost);
+/* With team_cost(): something else had its turn meanwhile; others are judged, if any. */
+void team_disturbed(void);
 
 /* 1, 2, 3, 4, then steps. */
 static inline bool team_size_wanted(int n)

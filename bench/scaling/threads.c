@@ -5,6 +5,8 @@
  * leave alone, as the new thread sees it.
  */
 #include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
 
 #include "suite.h"
 
@@ -12,18 +14,37 @@
 struct child {
 	enum mode mode;
 	uint64_t cost;		/* of entering and leaving */
+	bool disturbed;		/* meanwhile, by interrupts or another thread's turn */
 };
 
 static void *child_main(void *arg)
 {
 	struct child *child = arg;
-	uint64_t begun = cost_now();
 
 	if (child->mode == DUNE) {
 		guest_enter();
 		guest_leave();
 	}
+	return NULL;
+}
+
+/* Not those that it waits for. */
+static uint64_t disturbances(void)
+{
+	struct rusage usage;
+
+	MUST(getrusage(RUSAGE_THREAD, &usage) == 0);
+	return interrupts_now() + usage.ru_nivcsw;
+}
+
+static void *measured_child(void *arg)
+{
+	struct child *child = arg;
+	uint64_t before = disturbances(), begun = cost_now();
+
+	child_main(arg);
 	child->cost = cost_now() - begun;
+	child->disturbed = disturbances() != before;
 	return NULL;
 }
 
@@ -33,7 +54,7 @@ static void *child_main(void *arg)
  */
 #define STACK_SIZE	(256 << 10)
 
-static uint64_t create_and_join(void)
+static struct child create_and_join(void *(*fn)(void *))
 {
 	struct child child = { .mode = dune_inside() ? DUNE : NATIVE };
 	pthread_attr_t attr;
@@ -41,20 +62,33 @@ static uint64_t create_and_join(void)
 
 	MUST(pthread_attr_init(&attr) == 0);
 	MUST(pthread_attr_setstacksize(&attr, STACK_SIZE) == 0);
-	MUST(pthread_create(&thread, &attr, child_main, &child) == 0);
+	MUST(pthread_create(&thread, &attr, fn, &child) == 0);
 	pthread_attr_destroy(&attr);
 	MUST(pthread_join(thread, NULL) == 0);
-	return child.cost;
+	return child;
 }
 
 static void create(volatile char *page)
 {
-	create_and_join();
+	create_and_join(child_main);
+}
+
+/* Who joins a thread goes on before that has ended, and what it left is freed. */
+static void let_it_end(void)
+{
+	for (int i = 0; i < 8; i++)
+		sched_yield();
 }
 
 static void enter(volatile char *page)
 {
-	team_cost(create_and_join());
+	struct child child;
+
+	let_it_end();
+	child = create_and_join(measured_child);
+	team_cost(child.cost);
+	if (child.disturbed)
+		team_disturbed();
 }
 
 static const struct suite_way way_create = { .op = create };
